@@ -11,7 +11,7 @@ from shapebias.core.analysis.accuracy import Accuracy, accuracies
 from shapebias.core.analysis.explainability import differences_text, score_differences
 from shapebias.core.attribution.scores import SCORES
 from shapebias.core.errors import UsageError
-from shapebias.core.metrics import METRICS
+from shapebias.core.metrics import METRICS, in_order
 from shapebias.core.shape_bias.decisions import Score, score
 from shapebias.core.shape_bias.observers import bias_record
 from shapebias.core.store.reader import Store
@@ -173,11 +173,11 @@ def compare(
 ) -> tuple[list[Difference], list[Overall]]:
     """Return the differences by metric and shared layer, and by metric over all these layers; with a fixed seed.
 
-    Without names, metrics are those of `first` in the first shared layer. Raises UsageError for any other metric.
+    Without names, metrics are all that both models have in a shared layer. Raises UsageError for any other metric.
     """
     layers = shared_layers(store, first, second)
-    stored = [set(store.metric_names(model, layer)) for model in (first, second) for layer in layers]
-    available = [name for name in store.metric_names(first, layers[0]) if any(name in names for names in stored)]
+    in_both = (set(store.metric_names(first, layer)) & set(store.metric_names(second, layer)) for layer in layers)
+    available = in_order(set().union(*in_both))
     for name in metrics or []:
         if name not in available:
             raise UsageError(f"{printable(name)} is not a metric of both models: there are {', '.join(available)}")
@@ -341,6 +341,8 @@ def record(value: Any) -> dict[str, Any]:
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(inner) for inner in value]
     return None if isinstance(value, float) and value != value else value
 
 

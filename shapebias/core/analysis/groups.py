@@ -117,7 +117,8 @@ def compare_groups(store: Store, groups: Groups, metrics: list[str] | None = Non
     available = in_order(
         name
         for block, names in zip(groups.blocks, layers, strict=True)
-        for name in store.metric_names(block[0], names[0])
+        for layer in names
+        for name in store.metric_names(block[0], layer)
     )
     for name in metrics or []:
         if name not in available:

@@ -17,9 +17,8 @@ from shapebias.core.text import printable
 class SetAccuracy:
     """A model's accuracy among the categories of a set of stimuli.
 
-    images:    how many images of the set the model decided for
-    accuracy:  the fraction of right decisions among the images that count, those under conditions that enter the set's
-               means; NaN without images
+    images:    how many images count: those under conditions that enter the set's means
+    accuracy:  the fraction of right decisions among them; NaN without images
     stimuli:   how images were prepared, `native` or `model`; empty where unknown
     """
 
@@ -70,7 +69,7 @@ def ood_accuracies(store: Store, model: str) -> list[SetAccuracy]:
     return [
         SetAccuracy(
             set_name=name,
-            images=len(decided.images),
+            images=len(decided.counted(name)),
             accuracy=decided.accuracy(name),
             stimuli=decided.stimuli,
         )

@@ -110,13 +110,6 @@ def scaled(length: float, size: int) -> float:
     return length * size / REFERENCE_SIDE
 
 
-def occluded_positions(patch: int, stride: int, size: int) -> int:
-    """Return how many patches cover a side of `size` px: one every `stride` px; the last one is cut off at the
-    border.
-    """
-    return 1 + max(0, math.ceil((size - patch) / stride))
-
-
 def patches_along(side: int, patch: int, stride: int) -> int:
     """Return how many patches of `patch` px cover a side, one every `stride` px; the last is cut off at the border."""
     return 1 + max(0, math.ceil((side - patch) / stride))

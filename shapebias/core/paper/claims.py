@@ -120,7 +120,8 @@ def _by_layer(
         for layer in layers
     ]
     count = sum(sign * difference > 0 for difference in differences)
-    return Claim(name, finding, f"in {count} of {len(layers)} layers", _verdict(count, len(layers)))
+    verdict = _verdict(count, sum(sign * difference < 0 for difference in differences), len(layers))
+    return Claim(name, finding, f"in {count} of {len(layers)} layers", verdict)
 
 
 def _withstands_noise(store: Store, standard: str, robust: str) -> Claim | None:
@@ -137,15 +138,18 @@ def _withstands_noise(store: Store, standard: str, robust: str) -> Claim | None:
         return None
     first, second = ([len(outliers(store, model, layer, standard)) for layer in layers] for model in (standard, robust))
     count = sum(more > fewer for more, fewer in zip(first, second, strict=True))
+    opposite = sum(fewer < more for fewer, more in zip(first, second, strict=True))
     measured = f"in {count} of {len(layers)} layers; {sum(second)} units instead of {sum(first)}"
-    return Claim("noise", "has fewer units that noise roughens", measured, _verdict(count, len(layers)))
+    return Claim("noise", "has fewer units that noise roughens", measured, _verdict(count, opposite, len(layers)))
 
 
-def _verdict(count: int, layers: int) -> ClaimVerdict:
-    """Return the verdict on a claim that holds in `count` of `layers` layers; in none counts as reversed."""
-    if count in (0, layers):
-        return ClaimVerdict.SHOWN if count else ClaimVerdict.REVERSED
-    return ClaimVerdict.IN_PART
+def _verdict(count: int, opposite: int, layers: int) -> ClaimVerdict:
+    """Return the verdict on a claim that holds in `count` layers of `layers`, and its opposite in `opposite`."""
+    if count == layers:
+        return ClaimVerdict.SHOWN
+    if opposite == layers:
+        return ClaimVerdict.REVERSED
+    return ClaimVerdict.IN_PART if count else ClaimVerdict.NOT_SHOWN
 
 
 def _detects_lower_levels(store: Store, standard: str, robust: str) -> Claim | None:

@@ -60,6 +60,7 @@ def verdicts(smooth: tuple[float, float], kinds: float, by_shape: int) -> list[C
 def test_each_claim_is_shown_or_not() -> None:
     assert verdicts((0.6, 0.7), 0.4, 98) == [ClaimVerdict.SHOWN] * 3
     assert verdicts((0.4, 0.4), 0.6, 2) == [ClaimVerdict.REVERSED] * 3
+    assert verdicts((0.5, 0.5), 0.5, 52) == [ClaimVerdict.NOT_SHOWN] * 3, "equal networks are no reversal"
     assert verdicts((0.4, 0.7), 0.4, 52) == [ClaimVerdict.NOT_SHOWN, ClaimVerdict.IN_PART, ClaimVerdict.SHOWN]
 
 
