@@ -105,9 +105,7 @@ def encode_within(
 
 
 def _fitting_colours(colours: int, factor: float, fewest: int) -> int:
-    """Return the number of colours, `fewest` to 64, with which a picture is about `factor` times as long as with
-    `colours`.
-    """
+    """Return how many colours, `fewest` to 64, make a picture about `factor` times as long as with `colours`."""
     return int(np.clip(colours * factor ** (1 / 0.62), fewest, _MOST_FITTED))
 
 
@@ -138,11 +136,9 @@ def encode_tiles(tiles: Pixels, colours: int = 16) -> list[bytes]:
 
 
 def encode_fine(tiles: Pixels, colours: int, apply: Callable[..., Iterable[list[bytes]]] = map) -> list[bytes]:
-    """Return sixel strings as `encode_tiles` does, with up to 256 colours per tile: each pixel gets the nearest colour,
-    however long the strings become.
+    """Return sixel strings as `encode_tiles` does, but of any length: each pixel gets the nearest of up to 256 colours.
 
-    `apply` is `map`, or a function like it: it gets few tiles at once, so that it can stop between them. Raises
-    ValueError as `encode_tiles` does.
+    `apply` is `map`, or a function like it: it gets few tiles at once, so that it can stop between them.
     """
 
     def index(some: Pixels) -> tuple[Pixels, NDArray[np.float32]]:
@@ -339,10 +335,9 @@ def _places(marks: _Marks, width: int) -> NDArray[np.intp]:
 
 
 def _fill(marks: _Marks, bands: int, width: int) -> NDArray[np.int16]:
-    """Return the number of the colour that the first line of a band paints in each column, int16 [bands * width].
+    """Return the number of the colour that a band's first line paints in each column, int16 [bands * width].
 
-    It is the colour of the widest span across the column; where there is no wide span, the colour on its left. `marks`
-    are those of `_marks`.
+    It is that of the widest span across the column, else the colour on its left. `marks` are those of `_marks`.
     """
     spot = marks >> 6
     start = np.flatnonzero(np.diff(spot, prepend=np.uint32(1 << 31)) > 1 + _BRIDGE)
