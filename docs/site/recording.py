@@ -43,6 +43,7 @@ STEPS = [
     ("Escape", 0.4),
     ("Escape", 0.5),
     ("T", 1.0),
+    ("s", 0.8),
     ("Tab", 0.4),
     ("s", 0.6),
     ("g", 2.4),
@@ -60,6 +61,8 @@ STEPS = [
 _FIRST = 2.0  # seconds for the first screen
 _XTERM = ("xterm", "-ti", "vt340", "-tn", "xterm-256color", "-fa", "DejaVu Sans Mono", "-fs", "9", "-b", "4")
 _COLOURS = 96  # of the GIF
+_TRIES = 6  # looks at a screen that may still change
+_BLANK = 20_000  # bytes of a picture of an empty screen, at most
 _HEADER_ANSWERS = b"\x1b[?62;22c"  # a terminal with colours and without graphics
 _ALTERNATE = b"\x1b[?1049h"
 
@@ -161,20 +164,29 @@ def record_gif(store: str, output: Path, settle: float) -> None:
         )
         frames: list[tuple[Path, float]] = []
 
-        def shoot(seconds: float) -> None:
+        def shoot(seconds: float, tries: int = _TRIES) -> None:
+            """Add a frame of the screen once it does not change any more."""
             frames.append((Path(folder) / f"{len(frames):03d}.png", seconds))
-            subprocess.run(["import", "-silent", "-window", "root", str(frames[-1][0])], env=environment, check=True)
+            before = b""
+            for _ in range(tries):
+                subprocess.run(
+                    ["import", "-silent", "-window", "root", str(frames[-1][0])], env=environment, check=True
+                )
+                if (picture := frames[-1][0].read_bytes()) == before and len(picture) > _BLANK:
+                    return
+                before = picture
+                time.sleep(settle / 2)
 
-        time.sleep(4 * settle)
+        time.sleep(2 * settle)
         subprocess.run(["xdotool", "mousemove", "30", "30"], env=environment, check=True)  # the focus
-        shoot(_FIRST)
+        shoot(_FIRST, tries=4 * _TRIES)
         for keys, seconds in STEPS:
             for key in [keys] if keys in NAMED else keys:
                 pressed = ["key", NAMED[keys][0]] if keys in NAMED else ["type", "--", key]
                 subprocess.run(["xdotool", *pressed], env=environment, check=True)
                 if len(keys) > 1 and keys not in NAMED:
                     time.sleep(0.3)
-                    shoot(0.06)
+                    shoot(0.06, tries=1)
             time.sleep(settle)
             shoot(seconds)
         xterm.terminate()

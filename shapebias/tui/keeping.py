@@ -45,6 +45,8 @@ class Keeping(Finding):
     def action_mark(self) -> None:
         """Mark the unit, or the units of a range, or where all of them are marked take their marks away."""
         units, marks = self.units.selected, self.session.marks
+        if not units:
+            return
         self.units.end_range()
         unmarked = [unit for unit in units if unit not in marks]
         self._change_marks(dict.fromkeys(unmarked, "") if unmarked else dict.fromkeys(units))

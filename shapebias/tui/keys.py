@@ -90,8 +90,17 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
         ),
         HelpLine(
             "the pane wider, narrower, all as usual; or drag a border",
-            Command("plus", "widen(1)", "Wider", show=False, palette=("Wider", "The pane with the focus")),
-            Command("minus", "widen(-1)", "Narrower", show=False, palette=("Narrower", "The pane with the focus")),
+            Command(
+                "plus", "widen(1)", "Wider", show=False, key_display="+", palette=("Wider", "The pane with the focus")
+            ),
+            Command(
+                "minus",
+                "widen(-1)",
+                "Narrower",
+                show=False,
+                key_display="-",
+                palette=("Narrower", "The pane with the focus"),
+            ),
             Command("equals_sign", "widen(0)", "Usual widths", show=False, palette=("Usual widths", "Of all panes")),
             order=30,
         ),

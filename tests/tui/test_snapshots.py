@@ -32,7 +32,7 @@ SCREENS: dict[str, list[str]] = {  # by the keys that lead there
     "models": ["o"],
     "twins": ["t"],
     "scatter": ["j", "X"],
-    "two_layers": ["T", "s", "tab"],
+    "two_layers": ["T", "s"],
     "histogram": ["s", "h", "j"],
     "pair": ["x", "j", "x"],
     "all-layers": ["0", "s"],

@@ -57,7 +57,7 @@ class ModelMap:
 
     @property
     def remark(self) -> str:
-        """The problem on one line; if there is none, the method that was run instead and the gap, where there are such."""
+        """The problem on one line; without one, the method that was run instead and the gap, where there are such."""
         gap = "" if math.isnan(self.gap) else f"completeness gap {self.gap:.2%}"
         fallback = self.fallback and f"by {title_of(self.fallback)} instead"
         return self.problem or ", ".join(filter(None, (fallback, gap)))

@@ -35,7 +35,7 @@ def test_decisions_and_accuracies(ood_store: Path) -> None:
     accuracies = ood_accuracies(store, "Tiny")
     assert [(one.set_name, one.images, one.accuracy, one.stimuli) for one in accuracies] == [
         ("edge", 4, 0.5, "native"),
-        ("contrast", 2, 1.0, "native"),
+        ("contrast", 1, 1.0, "native"),
     ]
     assert mean_accuracy(accuracies) == 0.75
 
@@ -45,7 +45,7 @@ def test_info_says_them(ood_store: Path, small_store: Path) -> None:
     [model] = store_facts(store)["models"]
     assert model["ood"] == ood_record(store, "Tiny")
     assert model["ood"]["sets"]["edge"] == {"images": 4, "accuracy": 0.5, "stimuli": "native"}
-    text = "OOD accuracy 0.7500: edge 0.5000 (4), contrast 1.0000 (2), native stimuli"
+    text = "OOD accuracy 0.7500: edge 0.5000 (4), contrast 1.0000 (1), native stimuli"
     assert text in store_text(store)
     assert "OOD" not in store_text(open_store(small_store))
 
