@@ -310,7 +310,7 @@ def precompute(
     from shapebias.precompute.images.sources.variants import parse_variant
     from shapebias.precompute.inputs import Inputs
     from shapebias.precompute.progress import console_progress
-    from shapebias.precompute.settings import SHAPE_OR_TEXTURE, Settings, parse_passes
+    from shapebias.precompute.settings import SHAPE_OR_TEXTURE, Settings, check_gpu, parse_passes
     from shapebias.precompute.stopping import stoppable
     from shapebias.precompute.unfinished import check_free
 
@@ -360,6 +360,7 @@ def precompute(
         gpus_per_worker=gpus_per_worker,
         mix_gpus=mix_gpus,
     )
+    check_gpu(settings)
     check_free(path, overwrite)
     with console_progress() as progress, stoppable(time_limit):
         progress.stage("listing images")

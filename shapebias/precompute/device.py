@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.models.preprocessing import Preprocessing
-from shapebias.precompute.settings import EARLIER_PRECISIONS, PRECISIONS
+from shapebias.precompute.settings import EARLIER_PRECISIONS, NO_TF32, PRECISIONS
 
 Pixels = NDArray[np.uint8] | Tensor  # images uint8 [B, H, W, 3], a tensor where they are on the device already
 
@@ -221,5 +221,5 @@ def choose_precision(name: str, has_tf32: bool) -> Precision:
     if precision is None:
         raise UsageError(f"no --precision {printable(name)}: auto, {', '.join(PRECISIONS)}")
     if precision.tf32 and not has_tf32:
-        raise UsageError("--precision tf32 needs a GPU of NVIDIA's Ampere generation or later: use highest")
+        raise UsageError(NO_TF32)
     return precision

@@ -1,7 +1,9 @@
 """The settings of a `precompute` run."""
 
+import ctypes
 import hashlib
 import re
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ _BY_NAME_ONLY = ("ablation", "attribution")  # these take minutes, others take s
 ENGINES = ("local", "ray")
 EXACT, FAST, GPU = "exact", "fast", "gpu"
 DECODINGS = (EXACT, FAST, GPU)  # how JPEGs are decoded: in full, large ones at a fraction of their size, or by the GPU
+NO_TF32 = "--precision tf32 needs a GPU of NVIDIA's Ampere generation or later: use highest"
+NO_GPU_DECODING = "--decode gpu needs an NVIDIA GPU: use --decode fast"
 PRECISIONS = ("highest", "tf32", "bf16", "fp16")
 EARLIER_PRECISIONS = {"float32": "highest", "bfloat16": "bf16", "float16": "fp16"}  # names for `--dtype`, and in stores
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -230,3 +234,32 @@ def parse_passes(text: str) -> tuple[str, ...]:
         if name not in PASSES:
             raise UsageError(f"no pass {printable(name)}: there are {', '.join(PASSES)}, or all, or none")
     return tuple(name for name in PASSES if name in names)
+
+
+def check_gpu(settings: Settings) -> None:
+    """Raise UsageError where the settings need a GPU, and this machine has no driver for one.
+
+    PyTorch is not imported for it, so that a mistake is told before the seconds that this takes. Ray's workers may be
+    on other machines.
+    """
+    if settings.engine == "ray" or (settings.device != "cpu" and _has_driver()):
+        return
+    if settings.device.startswith("cuda"):
+        raise UsageError(f"--device {settings.device} cannot be used here: no NVIDIA driver was found")
+    if settings.precision == "tf32":
+        raise UsageError(NO_TF32)
+    if settings.decode == GPU:
+        raise UsageError(NO_GPU_DECODING)
+
+
+def _has_driver() -> bool:
+    """Return whether a driver for a GPU may be here: on Linux NVIDIA's library, or AMD's device (PyTorch calls both
+    cuda).
+    """
+    if sys.platform != "linux" or Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True

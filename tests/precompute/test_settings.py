@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from shapebias.core.attribution.choice import parse_choices
 from shapebias.core.errors import UsageError
 from shapebias.core.metrics import in_order
+from shapebias.precompute import settings as settings_module
 from shapebias.precompute.images.distort import parse_distortion
-from shapebias.precompute.settings import PASSES, Settings, parse_passes
+from shapebias.precompute.settings import PASSES, Settings, check_gpu, parse_passes
 
 
 def settings(**changes: object) -> Settings:
@@ -81,3 +82,21 @@ def test_attribution_is_part_of_what_a_run_is_where_it_is_wanted() -> None:
     assert "attribution" not in settings(attribution=chosen).identity()
     with pytest.raises(UsageError, match="no --attribution-target best: there are predicted, label"):
         settings(attribution_target="best")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"device": "cuda:1"}, "--device cuda:1 cannot be used here: no NVIDIA driver was found"),
+        ({"precision": "tf32"}, "--precision tf32 needs a GPU"),
+        ({"decode": "gpu"}, "--decode gpu needs an NVIDIA GPU"),
+    ],
+)
+def test_what_needs_a_gpu(changes: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_module, "_has_driver", lambda: True)
+    check_gpu(settings(**changes))
+    monkeypatch.setattr(settings_module, "_has_driver", lambda: False)
+    check_gpu(settings())
+    check_gpu(settings(**changes, engine="ray"))
+    with pytest.raises(UsageError, match=said):
+        check_gpu(settings(**changes))

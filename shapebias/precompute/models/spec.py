@@ -19,6 +19,7 @@ OWN_NAMES = ("small", "photo")  # architectures that come with it; `own/`, which
 BUILT_IN = dict.fromkeys(DEMO_PAIR, "small") | dict.fromkeys(PHOTO_PAIR, "photo")  # with their architectures
 TIMM_IS_MISSING = "timm:NAME needs timm: pip install 'shapebias[timm]'"
 _CLASSIFIERS = Path(__file__).with_name("torchvision_names.txt")  # torchvision's version, then its classifiers' names
+_REGISTERED = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)  # in timm's files
 _LABELLED = re.compile(r"(?P<label>[^=:/\\@]+)=(?P<rest>.+)", re.DOTALL)
 _CODE = re.compile(r"(?P<source>.+?\.py:[^@/]*)(?:@(?P<checkpoint>.*))?", re.DOTALL)
 _OPTION = re.compile(r",(?=(?:preprocess|classes|output|weights)=)")
@@ -168,7 +169,7 @@ def check_sources(specs: list[ModelSpec]) -> None:
     """Raise UsageError where a spec names a file, a library or a classifier that does not exist.
 
     Nothing is imported for it, so that a mistake is told before the seconds that PyTorch takes. What only the network's
-    library knows (which networks timm has, what a module holds) is found when the network is loaded.
+    library knows (which weights timm has, what a module holds) is found when the network is loaded.
     """
     for spec in specs:
         _check_network(spec)
@@ -190,8 +191,8 @@ def _check_network(spec: ModelSpec) -> None:
     library, colon, name = spec.source.rpartition(":")
     if library == "torchvision":
         raise UsageError(f"torchvision's classifiers go by their names alone: --model {printable(name)}")
-    if library == "timm" and find_spec("timm") is None:
-        raise UsageError(TIMM_IS_MISSING)
+    if library == "timm":
+        _check_timm(name)
     if spec.source in BUILT_IN and spec.checkpoint is not None:
         others = f"{BUILT_IN[spec.source]}@FILE.safetensors"
         raise UsageError(f"{spec.source} has weights of its own: for others of its kind write {others}")
@@ -205,6 +206,32 @@ def _check_network(spec: ModelSpec) -> None:
     newest, *names = _CLASSIFIERS.read_text("utf-8").split("\n")
     if spec.source not in names and not _is_newer_than(newest.removeprefix("torchvision ")):
         raise unknown_classifier(spec.source, names)
+
+
+def _check_timm(name: str) -> None:
+    """Raise UsageError where timm is missing, or its files name no such network."""
+    code, names = timm_files()
+    architecture = name.partition(".")[0]
+    if names and architecture not in names and not any(f"'{architecture}'" in text for text in code):
+        raise unknown_timm(name, names)
+
+
+def timm_files() -> tuple[list[str], list[str]]:
+    """Return the text of timm's files of networks, and the names that functions have there; timm is not imported.
+
+    Networks are decorated functions, and strings are earlier names of them. Raises UsageError where timm is missing.
+    """
+    package = find_spec("timm")
+    if package is None or package.origin is None:
+        raise UsageError(TIMM_IS_MISSING)
+    code = [file.read_text("utf-8") for file in sorted((Path(package.origin).parent / "models").glob("*.py"))]
+    return code, [network for text in code for network in _REGISTERED.findall(text)]
+
+
+def unknown_timm(name: str, names: Sequence[str]) -> UsageError:
+    """Return the error to raise for a name that is none of timm's networks' `names`."""
+    near = ", ".join(get_close_matches(name, names, 3)) or "resnet50, convnext_tiny"
+    return UsageError(f"timm has no model {printable(name)}: try {near}; `shapebias models timm:` lists them")
 
 
 def _is_newer_than(listed: str) -> bool:

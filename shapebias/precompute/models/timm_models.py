@@ -1,6 +1,5 @@
 """timm's networks (the extra `timm`), with timm's weights or for a checkpoint."""
 
-from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
@@ -9,7 +8,7 @@ from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.core.text import printable
 from shapebias.precompute.models.checkpoints.read import Checkpoint
 from shapebias.precompute.models.preprocessing import Preprocessing, from_pretrained_cfg
-from shapebias.precompute.models.spec import TIMM_IS_MISSING
+from shapebias.precompute.models.spec import TIMM_IS_MISSING, unknown_timm
 
 
 def timm_library() -> Any:
@@ -79,5 +78,4 @@ def _check_name(name: str) -> None:
     """
     timm = timm_library()
     if ":" in name or "/" in name or not timm.is_model(name.partition(".")[0]):
-        near = ", ".join(get_close_matches(name, timm.list_models(), 3)) or "resnet50, convnext_tiny"
-        raise UsageError(f"timm has no model {printable(name)}: try {near}; `shapebias models timm:` lists them")
+        raise unknown_timm(name, timm.list_models())

@@ -23,7 +23,7 @@ from shapebias.precompute.images.worker import Pixels
 from shapebias.precompute.memory import is_out_of_memory
 from shapebias.precompute.scanning.jpeg_files import JpegsUndecoded, plain_jpeg_size
 from shapebias.precompute.scanning.upload import DeviceBatch
-from shapebias.precompute.settings import GPU
+from shapebias.precompute.settings import GPU, NO_GPU_DECODING
 
 _NOISE = "noise"
 _INTERPOLATIONS = ("bilinear", "bicubic")
@@ -39,7 +39,7 @@ def check_decoding(decode: str, device: Device) -> None:
     if decode != GPU:
         return
     if not device.is_cuda:
-        raise UsageError("--decode gpu needs an NVIDIA GPU: use --decode fast")
+        raise UsageError(NO_GPU_DECODING)
     grey = io.BytesIO()
     Image.new("RGB", (8, 8), "grey").save(grey, "JPEG")
     if decode_jpegs([grey.getvalue()], device) == [None]:

@@ -145,10 +145,20 @@ def test_a_mistake_is_told_before_pytorch_is_loaded(tmp_path: Path) -> None:
         ["--model", "resnet500", "--images", str(tmp_path)],
         ["--passes", "sharpness"],
         ["--categories", str(tmp_path)],
+        ["--device", "cpu", "--precision", "tf32"],
+        ["--device", "cpu", "--decode", "gpu"],
+        ["--model", "timm:resnet5o", "--images", str(tmp_path)],
+    )
+    beginnings = (
+        "no ",
+        f"{tmp_path} cannot be read",
+        "--precision tf32 needs",
+        "--decode gpu needs",
+        "timm has no model",
     )
     for arguments in mistakes:
         command = [sys.executable, "-c", program, "precompute", "--store", str(tmp_path / "a.zarr"), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (2, "[]\n"), done.stderr
-        assert done.stderr.startswith(("shapebias: no ", f"shapebias: {tmp_path} cannot be read"))
+        assert done.stderr.startswith(tuple(f"shapebias: {beginning}" for beginning in beginnings))
         assert done.stderr.count("\n") == 1

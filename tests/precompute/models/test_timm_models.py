@@ -10,7 +10,7 @@ import torch
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.precompute.models.layers import Trace
 from shapebias.precompute.models.load import load_model
-from shapebias.precompute.models.spec import parse_spec
+from shapebias.precompute.models.spec import check_sources, parse_spec, timm_files
 
 NAME = "tf_efficientnet_b0.ap_in1k"  # AdvProp: timm says its preprocessing
 
@@ -65,3 +65,12 @@ def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UsageError, match=r"pip install 'shapebias\[timm\]'"):
         load_model(parse_spec("timm:resnet18"))
+
+
+def test_every_network_of_timm_is_known_without_importing_it() -> None:
+    networks = timm.list_models()
+    check_sources([parse_spec(f"timm:{name}") for name in networks[::100]])
+    check_sources([parse_spec("timm:convnext_tiny_in22ft1k"), parse_spec(f"timm:{NAME}")])  # an earlier name
+    assert sorted(timm_files()[1]) == sorted(networks)
+    with pytest.raises(UsageError, match="timm has no model resnet5o: try resnet50"):
+        check_sources([parse_spec("timm:resnet5o")])
