@@ -28,7 +28,7 @@ def read_classes(path: Path) -> list[str]:
         classes = _from_json(json.loads(text)) if text.lstrip()[:1] in ("[", "{") else _from_lines(text)
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         reason = printable(str(error), 120)
-        raise UsageError(f"{path_text} is no list of classes (JSON, or one class a line): {reason}") from error
+        raise UsageError(f"{path_text} is no list of classes (JSON, or one class per line): {reason}") from error
     if len(set(classes)) < len(classes):
         twice = next(name for name in classes if classes.count(name) > 1)
         raise UsageError(f"{path_text} names the class {printable(twice)} twice")

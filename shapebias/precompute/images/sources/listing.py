@@ -29,7 +29,7 @@ def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Sk
     """
     text = printable(name)
     if b"\0" in content:
-        raise UsageError(f"{text} is no list of images: name a folder, a tar file, or a text with a path a line")
+        raise UsageError(f"{text} is no list of images: name a folder, a tar file, or a text with one path per line")
     label_of: dict[bytes, bytes | None] = {}
     skipped = []
     for path, label in parse_lines(content, name):
@@ -38,7 +38,7 @@ def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Sk
             skipped.append(Skipped(whole, "listed before"))
         label_of.setdefault(whole, label)
     if not label_of:
-        raise UsageError(f"no images in {text}: write a path a line")
+        raise UsageError(f"no images in {text}: write one path per line")
     shared = shared_folder(label_of)
     if is_wnid(shared.rpartition(b"/")[2]):
         shared = shared.rpartition(b"/")[0]

@@ -79,7 +79,7 @@ def test_urls_in_lists() -> None:
 def test_copies_of_a_list_and_files_that_are_no_lists(tmp_path: Path) -> None:
     assert read_list(b"a.jpg\n./a.jpg\n", "/data", "l")[1] == [Skipped(b"/data/a.jpg", "listed before")]
     for name, content, said in (
-        ("empty.txt", b"\n \n", "write a path a line"),
+        ("empty.txt", b"\n \n", "write one path per line"),
         ("photos.zip", b"PK\3\4\0\0", "is no list of images: name a folder, a tar file"),
     ):
         (tmp_path / name).write_bytes(content)

@@ -20,7 +20,7 @@ ARRAYS = {
     "integers": np.arange(-3, 3, dtype=np.int8),
     "truth": np.array([True, False]),
     "one number": np.float32(3.5),
-    "no number": np.zeros((0, 3), np.float32),
+    "an empty array": np.zeros((0, 3), np.float32),
 }
 
 
