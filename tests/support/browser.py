@@ -22,7 +22,7 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-class Page:
+class BrowserPage:
     """A page that is open. `console` has what it said, mistakes and refusals included; `dialogs` what it asked."""
 
     def __init__(self, commands: int, answers: int) -> None:
@@ -32,7 +32,7 @@ class Page:
         self.dialogs: list[str] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("BrowserPage", "Runtime", "Log"):
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Page:
 
 
 @contextmanager
-def browser() -> Iterator[Page]:
+def browser() -> Iterator[BrowserPage]:
     """Start Chromium with a profile of its own, give a page of it, end it."""
     program = chromium()
     assert program is not None, "Chromium is not installed"
@@ -120,7 +120,7 @@ def browser() -> Iterator[Page]:
         os.close(theirs_in)
         os.close(theirs_out)
         try:
-            yield Page(ours_out, ours_in)
+            yield BrowserPage(ours_out, ours_in)
         finally:
             os.close(ours_out)
             os.close(ours_in)

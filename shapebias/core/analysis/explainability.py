@@ -1,6 +1,4 @@
-"""Mean scores of attribution maps with intervals for each model and method, and the comparison of two models image by
-image.
-"""
+"""Scores of attribution maps: means with intervals for each model and method, and two models compared image by image."""
 
 import csv
 import io

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import Page, browser, chromium
+from tests.support.browser import BrowserPage, browser, chromium
 from tests.support.hostile_store import CLOSING, FORMULA, MARKUP
 
 pytestmark = [
@@ -17,7 +17,7 @@ WIDE, PHONE = (1400, 900), (400, 800)
 
 
 @pytest.fixture(scope="module")
-def page(hostile_page: Path) -> Iterator[Page]:
+def page(hostile_page: Path) -> Iterator[BrowserPage]:
     """The report of a hostile store, open in the browser."""
     with browser() as page:
         page.resize(*WIDE)
@@ -25,7 +25,7 @@ def page(hostile_page: Path) -> Iterator[Page]:
         yield page
 
 
-def test_nothing_of_a_hostile_store_runs(page: Page) -> None:
+def test_nothing_of_a_hostile_store_runs(page: BrowserPage) -> None:
     for size in (WIDE, PHONE):
         page.resize(*size)
         page.value("scrollTo(0, document.body.scrollHeight)")
@@ -37,7 +37,7 @@ def test_nothing_of_a_hostile_store_runs(page: Page) -> None:
     assert page.value(f"{attributes}.some((name) => name.startsWith('on'))") is False
 
 
-def test_names_are_read_as_they_are(page: Page) -> None:
+def test_names_are_read_as_they_are(page: BrowserPage) -> None:
     page.resize(*WIDE)
     text = page.value("document.body.textContent")
     assert MARKUP in text
@@ -45,13 +45,13 @@ def test_names_are_read_as_they_are(page: Page) -> None:
     assert CLOSING in text
 
 
-def test_the_page_is_as_wide_as_the_window(page: Page) -> None:
+def test_the_page_is_as_wide_as_the_window(page: BrowserPage) -> None:
     for width, height in (WIDE, PHONE):
         page.resize(width, height)
         assert page.value("document.documentElement.scrollWidth") == width
 
 
-def test_a_click_sorts_a_table(page: Page) -> None:
+def test_a_click_sorts_a_table(page: BrowserPage) -> None:
     column = "[...document.querySelectorAll('#units th')].findIndex((head) => head.textContent === 'smooth')"
     cells = f"[...document.querySelectorAll('#units tbody tr')].map((row) => row.cells[{column}].textContent)"
     click = f"document.querySelectorAll('#units th button')[{column}].click()"
@@ -64,7 +64,7 @@ def test_a_click_sorts_a_table(page: Page) -> None:
     assert page.value("document.querySelectorAll('#units [aria-sort=ascending]').length") == 1
 
 
-def test_words_choose_rows(page: Page) -> None:
+def test_words_choose_rows(page: BrowserPage) -> None:
     visible = "[...document.querySelectorAll('#units tbody tr')].filter((row) => row.offsetHeight > 0).length"
     choose = (
         "const choice = document.querySelector('#units select'); choice.value = 'block3';"
@@ -78,7 +78,7 @@ def test_words_choose_rows(page: Page) -> None:
     assert page.value(visible) == 70
 
 
-def test_the_table_of_contents_follows(page: Page) -> None:
+def test_the_table_of_contents_follows(page: BrowserPage) -> None:
     page.resize(*WIDE)
     current = "document.querySelector('nav [aria-current]')?.textContent"
     frame = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
@@ -88,7 +88,7 @@ def test_the_table_of_contents_follows(page: Page) -> None:
         assert page.value(current) == title
 
 
-def test_another_script_would_not_run(page: Page) -> None:
+def test_another_script_would_not_run(page: BrowserPage) -> None:
     """Last, as the refusal is in the console."""
     page.value("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.owned = 1\">')")
     page.value("new Promise((done) => setTimeout(done, 200))")
