@@ -1,4 +1,4 @@
-"""Scores of attribution maps: means with intervals for each model and method, and two models compared image by image."""
+"""Scores of attribution maps: means and intervals for each model and method, and two models compared by image."""
 
 import csv
 import io
