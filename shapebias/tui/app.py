@@ -10,12 +10,11 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Tree
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import UnitImage
 from shapebias.core.store.reader import Store, Unit
 from shapebias.tui.keeping import Keeping
 from shapebias.tui.keys import CURSOR_ONLY, KEYS, PANES_ONLY, app_commands, layer_commands, sort_commands
-from shapebias.tui.messages import ColumnsChosen, GoTo, Hovered, OpenByImage, OpenImage
+from shapebias.tui.messages import ColumnsChosen, GoTo, OpenByImage, OpenImage
 from shapebias.tui.resizing import PaneRow
 from shapebias.tui.screens import SCREENS, Follower
 from shapebias.tui.screens.by_image import ByImageScreen
@@ -98,18 +97,6 @@ class Explorer(Keeping):
     def on_open_image(self, event: OpenImage) -> None:
         self._open(lambda: ImageScreen(self.session, event.unit_image))
 
-    def on_hovered(self, event: Hovered) -> None:
-        """Show which image the mouse is over."""
-        if len(self.screen_stack) > 1:
-            return
-        unit, rank = event.unit_image.unit, event.unit_image.rank
-        top = self.session.store.top(unit)
-        name, known = (
-            self.session.store.image_name(int(top.image[rank])),
-            self.session.store.class_of(int(top.image[rank])),
-        )
-        self.say(f"image {rank + 1}: {known or name}, activation {number_text(float(top.value[rank]))}")
-
     def on_open_by_image(self, event: OpenByImage) -> None:
         self._open(lambda: ByImageScreen(self.session, event.image, event.unit))
 
@@ -130,20 +117,20 @@ class Explorer(Keeping):
         """
         if action == "export" and self.screen_stack and isinstance(self.screen, ModalScreen):
             return False
-        if action == "other_side" and self.screen_stack and self.prompt.display:
+        if action == "next_pane" and self.screen_stack and self.prompt.display:
             return False
         if len(self.screen_stack) > 1 and action in CURSOR_ONLY and len(self._panels) == 1:
             return False  # nothing on that screen would show where the cursor goes
         return len(self.screen_stack) == 1 or action not in PANES_ONLY or parameters == ("help",)
 
-    def action_other_side(self) -> None:
-        """Move the focus from the units to the layers, or back."""
-        if self.layers.has_focus:
-            self.units.focus()
-        elif self.layers.display:
-            self.layers.focus()
-            if self.scope is not None:
-                self.layers.go_to(self.scope)
+    def action_next_pane(self, step: int) -> None:
+        """Move the focus on from the units to the layers, to the images and back; for a `step` of -1 the other way."""
+        panes = [pane for pane in (self.units, self.layers, self.panel.grid) if pane.focusable and pane.is_on_screen]
+        position = next((index for index, pane in enumerate(panes) if pane.has_focus), 0)
+        pane = panes[(position + step) % len(panes)]
+        pane.focus()
+        if pane is self.layers and self.scope is not None:
+            self.layers.go_to(self.scope)
 
     def action_widen(self, steps: int) -> None:
         """Make the pane with the focus wider by so many steps, narrower where they are negative; for 0 as usual."""

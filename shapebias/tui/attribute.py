@@ -4,25 +4,24 @@ import math
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from rich.console import Console
 
 from shapebias.core.attribution.explained import AttributionResult
 from shapebias.core.pictures.attribution_sheet import Band, Tile, bands, label_height, labelled
-from shapebias.core.pictures.tiles import BACKGROUND, compose
 from shapebias.core.text import aligned, cell_width, padded, printable
 from shapebias.tui.pictures.budget import best_limit
-from shapebias.tui.pictures.half_cells import half_cells
+from shapebias.tui.pictures.cells import CELL, cell_rows
 from shapebias.tui.pictures.layout import GAP, GridLayout
 from shapebias.tui.pictures.painter import Painter
 from shapebias.tui.pictures.painters import new_painter
-from shapebias.tui.show import painted_below
+from shapebias.tui.show import painted_below, print_tiles
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 
 _TILE = 128  # px
-_SMALL = 20  # columns and half lines, in terminals without graphics: the longest short title fits
+_SMALL = 20  # columns, in terminals without graphics: the longest short title fits
 _COLOURS = "Vermillion speaks for the class, blue against it.\nMaps without a sign go from red to yellow."
 
 
@@ -50,8 +49,9 @@ def print_maps(explained: AttributionResult, terminal: Terminal, kind: Graphics)
     width, painter = shutil.get_terminal_size().columns, new_painter(kind, terminal)
     print(_COLOURS)
     if painter is None:
-        for band in bands(explained, min(_SMALL, width - 1), max(1, width // (_SMALL + 1))):
-            _print_half_cells(band, terminal)
+        columns = min(_SMALL, (width - 1) // 2 * 2)
+        for band in bands(explained, columns * CELL[0], max(1, width // (columns + 1))):
+            _print_cells(band, terminal)
         return
     cell = (terminal.cell_width, terminal.cell_height)
     cell_columns, cell_rows = (
@@ -65,19 +65,19 @@ def print_maps(explained: AttributionResult, terminal: Terminal, kind: Graphics)
 
 def _painted(band: Band, layout: GridLayout, painter: Painter) -> str:
     """Return the control sequences that paint the labelled tiles of a band."""
-    width, height = layout.frame
+    columns, rows = layout.cell_columns, layout.cell_rows
+    width, height = columns * layout.cell[0], rows * layout.cell[1]
     tiles = np.stack([np.asarray(labelled(tile, height, width)) for row in band.rows for tile in row])
-    return painted_below(painter.encode(tiles, layout, best_limit(layout), map), painter)
+    pieces = painter.encode(tiles, layout, best_limit(layout), map)
+    return painted_below([replace(piece, columns=columns, rows=rows) for piece in pieces], rows, painter)
 
 
-def _print_half_cells(band: Band, terminal: Terminal) -> None:
-    """Print a band in half cells, each row of tiles above lines of text."""
+def _print_cells(band: Band, terminal: Terminal) -> None:
+    """Print a band in cells of text, each row of tiles above lines with their labels."""
     print(band.title)
     for row in band.rows:
-        size = row[0].picture.width
-        picture = compose([tile.picture for tile in row], len(row), 1, size, 1, BACKGROUND)
-        Console().print(half_cells(picture, terminal.colours))
-        print(_label_lines(row, size))
+        print_tiles([cell_rows(tile.picture, terminal.colours) for tile in row])
+        print(_label_lines(row, row[0].picture.width // CELL[0]))
 
 
 def _label_lines(row: Sequence[Tile], width: int) -> str:

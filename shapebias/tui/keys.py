@@ -71,11 +71,23 @@ class HelpLine:
 HELP: dict[str, tuple[HelpLine, ...]] = {
     "Move": (
         HelpLine("", Command("question_mark", "screen('help')", "Help", key_display="?"), order=20),
-        HelpLine("next, previous unit", keys="j k ↓ ↑"),
+        HelpLine(
+            "next, previous unit",
+            Command("j", "table('move(1)')", "Next unit", show=False),
+            Command("k", "table('move(-1)')", "Previous unit", show=False),
+            keys="j k ↓ ↑",
+            order=27,
+        ),
         HelpLine("first, last unit", keys="g G"),
         HelpLine("a page down, up", keys="Ctrl-d Ctrl-u"),
         HelpLine("columns out of sight", keys="← →"),
-        HelpLine("layers ↔ units", Command("tab", "other_side", "Layers", show=False, priority=True), order=7),
+        HelpLine(
+            "from the units to the layers, the images: arrows choose one, Enter opens it, i asks what fires on it",
+            Command("tab", "next_pane(1)", "Layers", show=False, priority=True),
+            Command("shift+tab", "next_pane(-1)", "Images", show=False, priority=True),
+            keys="Tab",
+            order=7,
+        ),
         HelpLine(
             "previous, next layer",
             Command("left_square_bracket", "layer(-1)", "Previous layer", show=False),
@@ -339,7 +351,7 @@ CURSOR_ONLY = (
     "view",
 )
 # Actions that belong to the panes: off over another screen.
-PANES_ONLY = ("other_side", "search", "all_layers", "screen", "filter", "note", "escape", "range", "widen")
+PANES_ONLY = ("next_pane", "search", "all_layers", "screen", "filter", "note", "escape", "range", "widen")
 
 
 def app_commands(run: Callable[[str], None]) -> Iterator[SystemCommand]:

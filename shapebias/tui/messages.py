@@ -23,14 +23,6 @@ class OpenImage(Message):
         self.unit_image = unit_image
 
 
-class Hovered(Message):
-    """Says that the mouse is over `unit_image`, one of a unit's top images."""
-
-    def __init__(self, unit_image: UnitImage) -> None:
-        super().__init__()
-        self.unit_image = unit_image
-
-
 class OpenByImage(Message):
     """Asks for the screen of what fires on `image`, with the cursor on `unit` where it is among that."""
 

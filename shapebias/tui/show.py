@@ -3,23 +3,25 @@
 import io
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
 from rich.console import Console
+from rich.segment import Segment, Segments
 
 from shapebias.core.errors import UsageError
 from shapebias.core.files import cannot_write
 from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import View, parse_view
 from shapebias.core.pictures.unit_picture import unit_picture
 from shapebias.core.store.concepts import unit_concepts
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.tui.pictures.budget import best_limit
-from shapebias.tui.pictures.half_cells import half_cells
+from shapebias.tui.pictures.cells import CELL
 from shapebias.tui.pictures.layout import GAP, GridLayout
 from shapebias.tui.pictures.maker import Request, make_picture
 from shapebias.tui.pictures.painter import Painter, Piece
@@ -27,7 +29,8 @@ from shapebias.tui.pictures.painters import new_painter
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal, is_interactive, query_terminal
 
-_TILE = 128
+_TILE = 128  # px
+_SMALL = 20  # columns of a tile, in terminals without graphics
 _COLUMNS = 5
 _ROWS = 4
 _LISTED = 10
@@ -56,7 +59,7 @@ def unit_text(store: Store, unit: Unit) -> str:
     for name in store.metric_names(unit.model, unit.layer):
         metric = METRICS[name]
         value = float(store.metric(unit.model, unit.layer, name)[unit.index])
-        lines.append(f"  {metric.title:12} {metric.format(value):>9}   {metric.low} … {metric.high}")
+        lines.append(f"  {metric.title:12} {number_text(value):>9}   {metric.low} … {metric.high}")
     concept, category = (texts[unit.index] for texts in unit_concepts(store, unit.model, unit.layer))
     if concept:
         lines.append(f"  concept      {printable(concept, 60)} ({printable(category, 24)})")
@@ -65,7 +68,7 @@ def unit_text(store: Store, unit: Unit) -> str:
     for rank in range(min(_LISTED, len(top.image))):
         y, x = top.position[rank].tolist()
         path = printable(store.image_name(int(top.image[rank])), 70)
-        lines.append(f"  {top.value[rank]:12.4f} {f'{y}, {x}':>9}   {path}")
+        lines.append(f"  {number_text(float(top.value[rank])):>12} {f'{y}, {x}':>9}   {path}")
     return "\n".join(lines)
 
 
@@ -83,32 +86,40 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
 def _print_picture(store: Store, unit: Unit, view: View, kind: Graphics, terminal: Terminal) -> None:
     """Print the strongest images, in as many columns as the terminal is wide."""
-    width = shutil.get_terminal_size().columns
-    painter = new_painter(kind, terminal)
-    cell = (terminal.cell_width, terminal.cell_height) if painter is not None else (1, 2)
-    tile = _TILE if painter is not None else max(width // _COLUMNS - 1, 1)
-    gap = GAP if painter is not None else 1
+    width, painter = shutil.get_terminal_size().columns, new_painter(kind, terminal)
+    cell = (terminal.cell_width, terminal.cell_height) if painter is not None else CELL
+    tile, gap = (_TILE, GAP) if painter is not None else (_SMALL * CELL[0], CELL[0])
     cell_columns, cell_rows = (-(-(tile + gap) // side) for side in cell)
     columns = max(1, min(_COLUMNS + 1, width // cell_columns))
     layout = GridLayout(columns, _ROWS, cell_columns, cell_rows, tile, cell)
     limit = best_limit(layout) if painter is not None else None
-    picture = make_picture(store, Request(unit, view, layout, limit), painter)
-    if picture.image is not None:
-        Console().print(half_cells(picture.image, terminal.colours))
+    picture = make_picture(store, Request(unit, view, layout, limit, colours=terminal.colours), painter)
     if painter is not None:
-        sys.stdout.write(painted_below(picture.pieces, painter))
+        sys.stdout.write(painted_below(picture.pieces, cell_rows, painter))
+    for first in range(0, len(picture.cells), columns):
+        print_tiles(picture.cells[first : first + columns])
+        print()
 
 
-def painted_below(pieces: Iterable[Piece], painter: Painter) -> str:
-    """Return the control sequences that paint a picture's pieces row by row from the cursor's line, and put the cursor
-    below.
+def print_tiles(tiles: Sequence[list[list[Segment]]]) -> None:
+    """Print pictures in cells of text beside each other, with a blank between them."""
+    lines = [
+        Segments([*(cell for row in rows for cell in [*row, Segment(" ")]), Segment.line()])
+        for rows in zip(*tiles, strict=True)
+    ]
+    Console().print(*lines, sep="", end="")
+
+
+def painted_below(pieces: Iterable[Piece], rows: int, painter: Painter) -> str:
+    """Return the control sequences that paint a picture's pieces row by row from the cursor's line, each row `rows`
+    cells below the last, and put the cursor below.
     """
-    return "".join(_painted(list(row), painter) for _, row in groupby(pieces, key=lambda piece: piece.y))
+    by_row = groupby(pieces, key=lambda piece: piece.y)
+    return "".join(_painted(row, rows, painter) for _, row in by_row)
 
 
-def _painted(pieces: list[Piece], painter: Painter) -> str:
+def _painted(pieces: Iterable[Piece], rows: int, painter: Painter) -> str:
     """Return the control sequences that paint pieces of one row below the cursor, and put the cursor below them."""
-    rows = max(piece.rows for piece in pieces)
     text = "\n" * rows + f"\x1b[{rows}A"
     for piece in pieces:
         right = f"\x1b[{piece.x}C" if piece.x else ""

@@ -23,6 +23,7 @@ WRITE = os.environ.get("SNAPSHOTS") == "write"
 SIZES = {"wide": (160, 48), "normal": (100, 30), "narrow": (60, 15)}
 SCREENS: dict[str, list[str]] = {  # by the keys that lead there
     "main": ["j"],
+    "images": ["tab", "tab", "down"],
     "help": ["question_mark"],
     "help-metrics": ["question_mark", "tab"],
     "columns": ["c"],

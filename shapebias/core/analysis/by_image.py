@@ -1,5 +1,6 @@
 """One image: each model's decision for it, and the units of every layer that fire most on it."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,11 @@ class ImageName(NamedTuple):
     path: str
     about: str
     is_cue_conflict: bool
+
+
+def probe_image(store: Store, number: int) -> ImageName:
+    """Return the name of a probe image by its number. Raises StoreError."""
+    return ImageName(store.image_name(number), store.class_of(number), False)
 
 
 class ImageList:
@@ -108,10 +114,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """The class or category that a model decides for. `verdict` is None where the right answer is unknown."""
+    """The class or category that a model decides for. `verdict` is None where the right answer is unknown.
+
+    `probability` is the softmax probability of the class; None where the store does not have it: it is known of images
+    with attribution maps that explain the decision.
+    """
 
     name: str
     verdict: Verdict | None
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -249,7 +260,17 @@ def _decision(store: Store, model: str, row: int) -> Decision | None:
         return None
     output, right = int(decision[row]), int(target[row])
     verdict = None if right < 0 else Verdict.RIGHT if output == right else Verdict.WRONG
-    return Decision(_output_name(store, target, output), verdict)
+    return Decision(_output_name(store, target, output), verdict, _probability(store, model, row, output))
+
+
+def _probability(store: Store, model: str, row: int, output: int) -> float | None:
+    """Return the softmax probability of an output for an image, None where the store does not have it."""
+    attribution = store.attribution(model)
+    explained = None if attribution is None else attribution.row(row)
+    if attribution is None or explained is None or attribution.target[explained] != output:
+        return None
+    probability = float(attribution.probability[explained])
+    return None if math.isnan(probability) else probability
 
 
 def output_name(store: Store, model: str, output: int) -> str:
@@ -296,14 +317,17 @@ def _model_record(result: OnImage) -> dict[str, Any]:
         "model": result.model,
         "decision": result.decision.name if result.decision else None,
         "verdict": result.decision.verdict if result.decision else None,
+        "probability": result.decision.probability if result.decision else None,
         "layers": {layer: [firing.to_record() for firing in units] for layer, units in result.layers.items()},
         "missing": result.missing,
     }
 
 
 def decision_text(decision: Decision) -> str:
-    """Return a decision as text, such as `circle (right)`; without the verdict where it is unknown."""
-    return printable(decision.name, 40) + (f" ({decision.verdict})" if decision.verdict else "")
+    """Return a decision as text, with the verdict and the probability where known: `circle (right, 0.93)`."""
+    probability = "" if decision.probability is None else f"{decision.probability:.2f}"
+    facts = ", ".join(filter(None, (decision.verdict, probability)))
+    return printable(decision.name, 40) + (f" ({facts})" if facts else "")
 
 
 def image_text(image: ImageName, results: Sequence[OnImage]) -> str:

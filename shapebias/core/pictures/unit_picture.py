@@ -4,6 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import View, compose, unit_tiles
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
@@ -26,5 +27,5 @@ def unit_picture(
     for rank in range(len(tiles)):
         image = int(top.image[rank])
         name = store.class_of(image) or Path(store.image_name(image)).name
-        captions.append(f"{top.value[rank]:.3g} {printable(name, 60)}")
+        captions.append(f"{number_text(float(top.value[rank]))} {printable(name, 60)}")
     return compose(tiles, columns, max(1, -(-len(tiles) // columns)), tile, captions=captions)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.heatmap import relative_heat
 from shapebias.core.pictures.tiles import AttributionMaps, Subject, UnitImage, attribution_maps
 from shapebias.core.store.reader import Store, Unit
@@ -36,7 +37,7 @@ def _unit_lines(store: Store, unit: Unit, width: int, most: int) -> Text:
     for rank in range(min(len(top.image), most)):
         image = int(top.image[rank])
         name = printable(store.image_paths[image], 60)
-        line = f"{top.value[rank]:9.3f}  {name}  {printable(store.class_of(image), 30)}"
+        line = f"{rank + 1:2} {number_text(float(top.value[rank])):>8}  {name}  {printable(store.class_of(image), 30)}"
         lines.append(line[:width])
     return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 

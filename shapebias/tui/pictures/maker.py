@@ -13,14 +13,16 @@ from typing import Any
 from weakref import WeakSet
 
 import numpy as np
-from PIL import Image
+from rich.segment import Segment
 
 from shapebias.core.errors import ShapebiasError
-from shapebias.core.pictures.tiles import BACKGROUND, Subject, View, compose, subject_tiles
+from shapebias.core.pictures.tiles import BACKGROUND, Subject, View, subject_tiles
 from shapebias.core.store.reader import Store
 from shapebias.tui.pictures.budget import usual_bytes_of
+from shapebias.tui.pictures.cells import cell_rows
 from shapebias.tui.pictures.layout import GridLayout
 from shapebias.tui.pictures.painter import Painter, Piece
+from shapebias.tui.terminal.graphics import Colours
 
 _CACHED = 48
 _PAUSE = 0.05  # seconds without a request before pictures are made ahead
@@ -33,7 +35,7 @@ _JOIN = 1.0  # seconds that its end is waited for
 class Request:
     """All that a picture depends on.
 
-    limit:       the number of bytes that it may have; None: it is an image for half cells
+    limit:       the number of bytes that it may have; None: its tiles are cells of text, in these `colours`
     background:  the colour around tiles, RGB from 0 to 255
     """
 
@@ -42,15 +44,20 @@ class Request:
     layout: GridLayout
     limit: int | None = None
     background: tuple[int, int, int] = BACKGROUND
+    colours: Colours = Colours.TRUE
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished picture: its pieces for a painter, or an image for half cells, or the reason why there is none."""
+    """A finished picture: its pieces for a painter, or its `cells`, or the reason why there is none.
+
+    `tiles` is how many it has, and `cells` the rows of cells of each.
+    """
 
     request: Request
+    tiles: int = 0
     pieces: Sequence[Piece] = ()
-    image: Image.Image | None = None
+    cells: Sequence[list[list[Segment]]] = ()
     error: str = ""
 
 
@@ -65,13 +72,12 @@ def make_picture(store: Store, request: Request, painter: Painter | None, apply:
     except ShapebiasError as error:
         return Picture(request, error=str(error))
     if painter is None or request.limit is None:
-        image = compose(tiles, layout.columns, layout.rows, layout.size, 1, request.background)
-        return Picture(request, image=image)
+        return Picture(request, len(tiles), cells=[cell_rows(tile, request.colours) for tile in tiles])
     if not tiles:
         return Picture(request)
     framed = np.full((len(tiles), *layout.frame[::-1], 3), request.background, np.uint8)
     framed[:, : layout.size, : layout.size] = [np.asarray(tile) for tile in tiles]
-    return Picture(request, pieces=painter.encode(framed, layout, request.limit, apply))
+    return Picture(request, len(tiles), painter.encode(framed, layout, request.limit, apply))
 
 
 _threads: WeakSet[threading.Thread] = WeakSet()

@@ -32,8 +32,10 @@ class Painter(ABC):
     """Encodes the tiles of pictures, and paints them at cells of the screen.
 
     The default methods are for pictures that are sent whole each time, and deleted by any text that is written over
-    them.
+    them. `covers_gaps` says whether pieces cover the cells between the tiles of a row, too.
     """
+
+    covers_gaps = False
 
     @abstractmethod
     def encode(self, tiles: Pixels, layout: GridLayout, limit: int, apply: Apply) -> list[Piece]:
@@ -68,5 +70,5 @@ class Painter(ABC):
 def pieces_of(data: Sequence[bytes], layout: GridLayout) -> list[Piece]:
     """Return one piece for each tile of a layout, from their encoded data in reading order."""
     return [
-        Piece(tile, *layout.cell_of(index), layout.cell_columns, layout.cell_rows) for index, tile in enumerate(data)
+        Piece(tile, *layout.cell_of(index), layout.tile_columns, layout.tile_rows) for index, tile in enumerate(data)
     ]

@@ -16,10 +16,10 @@ class SixelPainter(Painter):
     """Sixel. With `whole_rows` the tiles of a row are one picture: tmux keeps few."""
 
     def __init__(self, whole_rows: bool = False) -> None:
-        self._whole_rows = whole_rows
+        self.covers_gaps = whole_rows
 
     def encode(self, tiles: Pixels, layout: GridLayout, limit: int, apply: Apply) -> list[Piece]:
-        if not self._whole_rows:
+        if not self.covers_gaps:
             return pieces_of(_encode(tiles, layout, limit, apply), layout)
         pieces = pieces_of(_encode(tiles, layout, int(_APART * limit), apply), layout)
         width = layout.cell_columns * layout.cell[0]
@@ -28,7 +28,9 @@ class SixelPainter(Painter):
         parts = [row[first : first + together] for row in rows for first in range(0, len(row), together)]
         return [
             replace(
-                part[0], data=side_by_side([piece.data for piece in part], width), columns=part[0].columns * len(part)
+                part[0],
+                data=side_by_side([piece.data for piece in part], width),
+                columns=part[-1].x + part[-1].columns - part[0].x,
             )
             for part in parts
         ]

@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, HorizontalScroll, Vertical
+from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
@@ -19,10 +20,10 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import GoTo
 from shapebias.tui.session import Session
-from shapebias.tui.widgets.framed import write_frame
+from shapebias.tui.widgets.framed import MUTED, write_frame
 from shapebias.tui.widgets.image_list import ImageListView
 from shapebias.tui.widgets.key_bar import KeyBar
-from shapebias.tui.widgets.model_column import ModelColumn
+from shapebias.tui.widgets.model_column import ModelColumn, decision_line
 from shapebias.tui.widgets.prompt import PlainInput
 from shapebias.tui.widgets.text_plots import series
 
@@ -207,12 +208,12 @@ class ByImageScreen(Screen[None]):
             return
         self.results = results
         common = [line for line in results[0].missing if all(line in result.missing for result in results)]
-        self._facts.update(self.facts(common))
         photo = next((result.photo for result in results if result.photo is not None), None)
         self.set_class(photo is not None and self.photo.draws, "-pictured")
+        self._facts.update(self.facts(results, common))
         self.photo.show(photo)
         for result in results:
-            self.columns[result.model].show(result, common, self._unit)
+            self.columns[result.model].show(result, common, self._unit, decided=not self._tells_decisions)
         self._show_unit()
 
     def _count(self, text: str) -> None:
@@ -247,17 +248,25 @@ class ByImageScreen(Screen[None]):
             return self.image
         return names[int(numbers[np.searchsorted(numbers, names.index(self.image)) % len(numbers)])]
 
-    def facts(self, missing: Sequence[str] = ()) -> Text:
-        """Return lines with the class or shape and texture, and what is `missing` for all models."""
+    def facts(self, results: Sequence[OnImage] = (), missing: Sequence[str] = ()) -> Content:
+        """Return lines with the class or shape and texture, the decisions in `results` where they are said here, and
+        what is `missing` for all models."""
         kind = "cue-conflict image" if self.image.is_cue_conflict else "probe image"
+        decisions = [(one.model, one.decision) for one in results if one.decision is not None and self._tells_decisions]
         lines = [
-            *([Text(self._said, "yellow")] if self._said else []),
-            Text.assemble(printable(self.image.about, 80), (f"  {kind}", "dim")),
-            *(Text(line, "dim") for line in missing),
+            *([Content(self._said).stylize("$text-warning")] if self._said else []),
+            Content.assemble(printable(self.image.about, 80), (f"  {kind}", MUTED)),
+            *(decision_line(*decision) for decision in decisions),
+            *(Content(line).stylize(MUTED) for line in missing),
         ]
         if self.has_class("-roomy") and not self.image.is_cue_conflict:
-            lines.append(Text("units by activation / their max over the probe images", "dim"))
-        return Text("\n").join(lines)
+            lines.append(Content("units by activation / their max over the probe images").stylize(MUTED))
+        return Content("\n").join(lines)
+
+    @property
+    def _tells_decisions(self) -> bool:
+        """Whether the decisions are beside the image, and not above the units of each model."""
+        return self.has_class("-roomy") and self.has_class("-pictured")
 
     # The unit under the cursor
 

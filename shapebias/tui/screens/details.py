@@ -12,7 +12,7 @@ from textual.widgets import Static
 from shapebias.core.analysis.chance import chance_text, class_diversity_by_chance
 from shapebias.core.analysis.dissection import concepts_of
 from shapebias.core.metrics import METRICS
-from shapebias.core.numbers import rank_text
+from shapebias.core.numbers import number_text, rank_text
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units.table import UnitTable
@@ -55,7 +55,8 @@ def metrics_table(table: UnitTable, unit: Unit, chance: tuple[int, float] | None
         if name == "class_diversity" and chance is not None:
             meaning.append(f"\n{chance_text(chance)}", style="dim")
         rank = "" if isinstance(value, str) else rank_text(np.asarray(values, np.float64), row)
-        grid.add_row(Text(metric.title, style="bold"), metric.format(value), Text(rank, style="dim"), meaning)
+        written = metric.format(value) if isinstance(value, str) else number_text(value)
+        grid.add_row(Text(metric.title, style="bold"), written, Text(rank, style="dim"), meaning)
     return grid
 
 
@@ -67,7 +68,7 @@ def concepts_table(store: Store, unit: Unit) -> Table:
         grid.add_row("", "", "")
         grid.add_row(Text("concept", style="bold"), Text("IoU", style="bold"), Text("category", style="bold"))
     for name, category, iou in concepts:
-        grid.add_row(printable(name, 40), f"{iou:.3f}", printable(category, 24))
+        grid.add_row(printable(name, 40), number_text(iou), printable(category, 24))
     return grid
 
 
@@ -79,6 +80,9 @@ def images_table(store: Store, unit: Unit) -> Table:
     grid.add_row(*(Text(title, style="bold") for title in ("value", "y, x", "class", "image")))
     for value, image, (y, x) in zip(top.value.tolist(), top.image.tolist(), top.position.tolist(), strict=True):
         grid.add_row(
-            f"{value:.4g}", f"{y}, {x}", printable(store.class_of(image), 30), printable(store.image_name(image), 200)
+            number_text(value),
+            f"{y}, {x}",
+            printable(store.class_of(image), 30),
+            printable(store.image_name(image), 200),
         )
     return grid

@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Static
 
-from shapebias.core.analysis.by_image import Decision, ImageName, decision_text, decisions_on
+from shapebias.core.analysis.by_image import Decision, ImageName, decision_text, decisions_on, probe_image
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import UnitImage
@@ -75,7 +75,7 @@ class ImageScreen(Screen[None]):
         return self._image_at(self.rank)
 
     def _image_at(self, rank: int) -> ImageName:
-        return _probe_image(self._store, int(self._top.image[rank]))
+        return probe_image(self._store, int(self._top.image[rank]))
 
     def compose(self) -> ComposeResult:
         with self._frame:
@@ -163,7 +163,7 @@ class ImageScreen(Screen[None]):
         """Return three lines: the activation; path and class; what the models decide, or what is said."""
         value, (y, x) = float(self._top.value[self.rank]), self._top.position[self.rank].tolist()
         largest, (height, width) = float(self._top.value[0]), self._top.map.shape[1:]
-        share = f", {value / largest:.3f} of its max" if largest > 0 else ""
+        share = f", {number_text(value / largest)} of its max" if largest > 0 else ""
         drawn = "whole; its activation map, a line around a > q995" if self.grid.draws else "its activation map"
         image = self.image
         lines = [
@@ -180,20 +180,15 @@ class ImageScreen(Screen[None]):
 def strongest_image(store: Store, unit: Unit) -> ImageName:
     """Return the image that drives a unit hardest; the store's first one for a unit without top images."""
     images = store.top(unit).image
-    return _probe_image(store, int(images[0]) if len(images) else 0)
+    return probe_image(store, int(images[0]) if len(images) else 0)
 
 
 def mapped_image(session: Session, unit: Unit) -> ImageName:
     """Return the image that drives a unit hardest of those with attribution maps; the first one that has them where
     none of the unit's has, and the strongest one where no image has."""
-    top = [_probe_image(session.store, image) for image in session.store.top(unit).image.tolist()]
+    top = [probe_image(session.store, image) for image in session.store.top(unit).image.tolist()]
     mapped = [*filter(session.attributions.has, top), *session.attributions.images]
     return mapped[0] if mapped else strongest_image(session.store, unit)
-
-
-def _probe_image(store: Store, number: int) -> ImageName:
-    """Return the name of a probe image by its number."""
-    return ImageName(store.image_name(number), store.class_of(number), False)
 
 
 def decisions_line(decisions: dict[str, Decision]) -> Text:

@@ -14,6 +14,7 @@ from shapebias.core.analysis.comparison import dead_units, living
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.figures.units import tiled_filters
 from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import number_text
 from shapebias.core.store.concepts import read_concepts, was_dissected
 from shapebias.core.text import printable
 from shapebias.tui.screens.reading import ReadingScreen, reading_keys
@@ -53,7 +54,8 @@ class LayerScreen(ReadingScreen):
         self.set_class(not beside, "-one")
         width = (self.size.width - 8) // (2 if beside else 1)
         self.query_one("#numbers", Static).update(Text("\n").join([*self._heading(), *self.metrics(width)]))
-        pictures = [*self.noise(width, 16), *self.detectors(width), *self.filters(width)]
+        below = [*self.detectors(width), *self.filters(width)]
+        pictures = [*self.noise(width, max(self.size.height - len(below) - 8, 16)), *below]
         self.query_one("#pictures", Static).update(Text("\n").join(pictures))
 
     def _heading(self) -> list[Text]:
@@ -88,11 +90,11 @@ class LayerScreen(ReadingScreen):
             title = METRICS[name].title
             for model, living_values in values.items():
                 color, mark = self._marks[model]
-                median = METRICS[name].format(float(np.median(living_values))) if len(living_values) else "–"
+                median = number_text(float(np.median(living_values))) if len(living_values) else "–"
                 line = Text(title[:13].ljust(14)).append(f"{mark} ", color).append(median.rjust(8))
-                line.append(f"{METRICS[name].format(low) if title else '':>9} ", "dim")
+                line.append(f"{number_text(low) if title else '':>9} ", "dim")
                 line.append(spread(living_values, low, high, room), color)
-                lines.append(line.append(f" {METRICS[name].format(high)}" if title else "", "dim"))
+                lines.append(line.append(f" {number_text(high)}" if title else "", "dim"))
                 title = ""
             if name == "class_diversity":
                 lines += [Text(f"{'':16}{chance}", style="dim") for chance in self._chances]
@@ -110,7 +112,7 @@ class LayerScreen(ReadingScreen):
         if not points:
             return [Text("no variation under noise: the store was made without --passes noise", style="dim"), Text()]
         title = Text("total variation: clean images across, noisy ones up", style="bold")
-        return [title, *scatter(points, max(min(width - 2, 56), 10), height), Text()]
+        return [title, *scatter(points, max(min(width - 2, 7 * height // 2), 10), height), Text()]
 
     def detectors(self, width: int) -> list[Text]:
         """Return one bar for each category and model: how many units detect a concept of that category."""
@@ -131,7 +133,7 @@ class LayerScreen(ReadingScreen):
             for model, detectors in counts.items():
                 color, mark = self._marks[model]
                 count = detectors[category]
-                share = bar(count / most if most else 0.0, max(min(width - 24, 40), 6))
+                share = bar(count / most if most else 0.0, max(min(width - 24, 120), 6))
                 line = Text(printable(name, 12).ljust(14)).append(f"{mark} ", color)
                 lines.append(line.append(share, color).append(f" {count}"))
                 name = ""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -14,18 +15,26 @@ from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.criteria import criteria, criteria_notes, criteria_rows
 from shapebias.core.analysis.describe import category_choices, observers_of, preprocessing_text
 from shapebias.core.analysis.ood import mean_accuracy, ood_accuracies
+from shapebias.core.numbers import number_text
 from shapebias.core.shape_bias.observers import choice_text, shape_categories
 from shapebias.core.text import aligned, cell_width, printable
 from shapebias.tui.screens.reading import ReadingScreen, reading_keys
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.text_plots import PEOPLE, bar, marked_line, series
 
+_SIDE = 170  # columns from which the page is two columns
 _NAME = 22  # cells for a category's or a condition's name
 
 
 class ModelScreen(ReadingScreen):
     """All models of the store. For what the store lacks there is one line that says how to get it."""
 
+    DEFAULT_CSS = """
+    ModelScreen Horizontal { height: auto; }
+    ModelScreen Static { width: 1fr; height: auto; }
+    ModelScreen #right { display: none; padding-left: 2; }
+    ModelScreen.-beside #right { display: block; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = reading_keys("o")
     heading = "Models"
 
@@ -33,7 +42,7 @@ class ModelScreen(ReadingScreen):
         """Read what the store knows of its models. Raises StoreError."""
         super().__init__()
         self._store = session.store
-        self._page = Static()
+        self._left, self._right = Static(), Static(id="right")
         self._choices = category_choices(self._store)
         self._observers = observers_of(self._store)
         self._accuracies = accuracies(self._store)
@@ -41,21 +50,28 @@ class ModelScreen(ReadingScreen):
         self._ood = {label: ood_accuracies(self._store, label) for label in self._store.models}
 
     def parts(self) -> list[Widget]:
-        return [self._page]
+        return [Horizontal(self._left, self._right)]
 
     def on_resize(self) -> None:
-        self._page.update(self.text(self.size.width - 6))
+        width, beside = self.size.width - 6, self.size.width >= _SIDE
+        self.set_class(beside, "-beside")
+        if beside:
+            self._left.update(_page(self._facts(width // 2)))
+            self._right.update(_page(self._measured(width // 2 - 2)))
+        else:
+            self._left.update(self.text(width))
 
     def text(self, width: int) -> Text:
         """Return the whole page, in lines of at most `width` cells."""
-        sections = [
-            self._models(width),
-            self._three_criteria(width),
-            self._bias(width),
-            self._withstood(width),
-            self._out_of_distribution(width),
-        ]
-        return Text("\n").join(line for section in sections for line in [*section, Text()])
+        return _page([*self._facts(width), *self._measured(width)])
+
+    def _facts(self, width: int) -> list[list[Text]]:
+        """Return the sections on what the models are and how they decide."""
+        return [self._models(width), self._three_criteria(width), self._bias(width)]
+
+    def _measured(self, width: int) -> list[list[Text]]:
+        """Return the sections on what the models withstand."""
+        return [self._withstood(width), self._out_of_distribution(width)]
 
     def _models(self, width: int) -> list[Text]:
         """Return three lines for each model: what it is, where it is from, how images are prepared for it."""
@@ -97,13 +113,13 @@ class ModelScreen(ReadingScreen):
         lines = [Text("shape bias", style="bold")]
         for observer, (color, mark) in marked:
             low, high = observer.score.interval
-            interval = "" if math.isnan(low) else f"  {low:.3f} to {high:.3f}"
+            interval = "" if math.isnan(low) else f"  {number_text(low)} to {number_text(high)}"
             counts = observer.score.counts
-            line = f" {printable(observer.name, 40)}  {_number(counts.shape_bias)}{interval}  "
+            line = f" {printable(observer.name, 40)}  {number_text(counts.shape_bias)}{interval}  "
             prepared = f", {observer.score.stimuli} stimuli" if observer.score.stimuli else ""
             line += f"({counts.shape:,} shape, {counts.texture:,} texture, {counts.other:,} other{prepared})"
             lines.append(Text.assemble((mark, color), line))
-        room = max(min(width - _NAME - 2, 80), 10)
+        room = max(min(width - _NAME - 2, 120), 10)
         ends = "texture".ljust(room - len("shape")) + "shape"
         lines.append(Text(" " * _NAME + ends, style="dim"))
         for category in shape_categories(self._observers):
@@ -141,7 +157,7 @@ class ModelScreen(ReadingScreen):
 
     def _bars(self, rows: Sequence[tuple[str, dict[str, float]]], width: int) -> list[Text]:
         """Return one bar for each condition and model, from the fractions of the models under each condition."""
-        marks, room = series(list(self._store.models)), max(min(width - _NAME - 14, 60), 8)
+        marks, room = series(list(self._store.models)), max(min(width - _NAME - 14, 120), 8)
         lines = []
         for condition, by_model in rows:
             name = condition
@@ -151,6 +167,11 @@ class ModelScreen(ReadingScreen):
                 lines.append(line.append(bar(fraction, room), color).append(f" {fraction:6.1%}"))
                 name = ""
         return lines
+
+
+def _page(sections: Sequence[Sequence[Text]]) -> Text:
+    """Return sections below one another, with a blank line behind each."""
+    return Text("\n").join(line for section in sections for line in [*section, Text()])
 
 
 def _blocks(rows: Sequence[Sequence[str]], width: int) -> list[list[list[str]]]:
@@ -170,8 +191,3 @@ def _blocks(rows: Sequence[Sequence[str]], width: int) -> list[list[list[str]]]:
 def _missing(what: str, option: str) -> Text:
     """Return the line for something that the store does not have."""
     return Text(f"no {what}: the store was made without {option}", style="dim")
-
-
-def _number(value: float) -> str:
-    """Return a number to three digits, a dash for NaN."""
-    return "–" if math.isnan(value) else f"{value:.3f}"

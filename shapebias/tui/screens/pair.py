@@ -16,6 +16,7 @@ from shapebias.tui.widgets.unit_panel import UnitPanel
 class PairScreen(Screen[None]):
     """The `kept` unit left, right the unit under the table's cursor, which the keys move."""
 
+    AUTO_FOCUS = ""
     DEFAULT_CSS = """
     PairScreen > Horizontal { height: 1fr; }
     PairScreen UnitPanel { width: 1fr; }

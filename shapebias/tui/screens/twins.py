@@ -121,8 +121,9 @@ class TwinsScreen(Screen[None]):
         await self.app.run_action(action, self._list)
 
     def action_go(self) -> None:
-        """Select the candidate under the cursor."""
-        self._list.action_select()
+        """Select the candidate under the cursor, or open the image under that of a grid which has the focus."""
+        grids = [panel.grid for panel in (self.panel, self.other) if panel.grid.has_focus]
+        grids[0].action_open() if grids else self._list.action_select()
 
     def action_view(self) -> None:
         """Show the images of both units in the next view."""

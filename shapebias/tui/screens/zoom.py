@@ -12,13 +12,12 @@ from shapebias.tui.widgets.key_bar import KeyBar
 
 
 class ZoomScreen(Screen[None]):
-    """A panel for the unit under the table's cursor. The keys move that cursor, and the panel follows it."""
+    """A panel for the unit under the table's cursor: j k move that cursor, the arrows that of the images."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "app.pop_screen", "Back"),
-        Binding("enter", "app.image(0)", "An image"),
-        Binding("j,down", "move(1)", "Next"),
-        Binding("k,up", "move(-1)", "Previous"),
+        Binding("j", "move(1)", "Next"),
+        Binding("k", "move(-1)", "Previous"),
         *(Binding(str(number), f"app.image({number - 1})", f"Image {number}", show=False) for number in range(1, 10)),
     ]
 
@@ -34,6 +33,7 @@ class ZoomScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.panel.show(self._unit, self._table, [])
+        self.panel.grid.focus()
 
     async def action_move(self, rows: int) -> None:
         """Move the table's cursor, which the panel follows."""

@@ -1,50 +1,68 @@
-"""The widget for pictures of units and images: painted over its blank cells, or in half cells, or as text."""
+"""The widget for pictures of units and images: painted over its blank cells, or in cells of text, or as lines."""
 
-import asyncio
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import ClassVar
 
 from rich.text import Text
 from textual import events
 from textual.app import RenderResult
-from textual.geometry import Region
-from textual.timer import Timer
-from textual.widget import Widget
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.strip import Strip
 
+from shapebias.core.analysis.by_image import probe_image
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.pictures.tiles import AttributionMaps, Photo, Subject, UnitImage, View
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
-from shapebias.tui.messages import Hovered, OpenImage
+from shapebias.tui.messages import OpenByImage, OpenImage
+from shapebias.tui.pictures import cells
 from shapebias.tui.pictures.as_text import subject_text
 from shapebias.tui.pictures.budget import first_limit, refined_limit
-from shapebias.tui.pictures.half_cells import half_cells
 from shapebias.tui.pictures.layout import GridLayout, fit_grid, fit_row
 from shapebias.tui.pictures.maker import Picture, PictureMaker, Request
-from shapebias.tui.pictures.painter import Painter, Piece
-from shapebias.tui.terminal.driver import LinkDriver, link_of
-from shapebias.tui.terminal.frame import Change
+from shapebias.tui.pictures.painted_view import PaintedView
+from shapebias.tui.pictures.painter import Painter
+from shapebias.tui.pictures.tile_text import TileStyles, TileText, captions
+from shapebias.tui.terminal.driver import link_of
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 
-_IMAGES = 24  # of a unit's that are shown: they divide well, and a 25th would make all of them smaller
-_REPAIR = 0.03  # seconds
-_BACKLOG = 0.05  # seconds that the link to the terminal may be busy before the next tiles are handed over
-_PORTION = 4000  # bytes that are handed over at once, at least
-_AT_ONCE = 0.1  # seconds that the link may need for a refined picture that was there before
+_IMAGES = 25  # of a unit's that are shown at most
+_IN_CELLS = 9  # the same where pictures are cells of text
+_SMALLEST_IN_CELLS = 28  # pixels, of which a cell has 2 x 4
 _ROWS_BELOW = 2  # of the screen, free of pictures: a terminal whose cells are smaller than it says would scroll
-_REST = 0.15  # seconds without a move after which a picture is refined
 
 
-class GridView(Widget):
+class GridView(PaintedView, can_focus=True):
     """The tiles of the subject last shown. Their picture is made elsewhere; until it is ready the old one stays.
 
-    Posts `OpenImage` where one of a unit's images is clicked.
+    A unit's images have captions, and a `cursor` on one of them, by its rank from 0. Posts `Moved` when it moves, and
+    `OpenImage` or `OpenByImage` for the image under it.
     """
 
-    DEFAULT_CSS = "GridView { height: 1fr; }"
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"tiles--caption", "tiles--cursor", "tiles--line"}
+    DEFAULT_CSS = """
+    GridView { height: 1fr; }
+    GridView > .tiles--caption { color: $foreground 60%; }
+    GridView > .tiles--cursor { color: $background; background: $accent; }
+    GridView > .tiles--line { color: $accent; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "The image"),
+        Binding("left", "move(-1, 0)", "Previous image", show=False),
+        Binding("right", "move(1, 0)", "Next image", show=False),
+        Binding("up", "move(0, -1)", "Image above", show=False),
+        Binding("down", "move(0, 1)", "Image below", show=False),
+        Binding("home", "go(0)", "Strongest image", show=False),
+        Binding("end", "go(-1)", "Weakest image", show=False),
+        Binding("i", "by_image", "By image"),
+    ]
+
+    class Moved(Message):
+        """Says that the cursor is on another image."""
 
     def __init__(
         self,
@@ -55,28 +73,20 @@ class GridView(Widget):
         painter: Painter | None = None,
         view: View = View.CROP,
     ) -> None:
-        """`painter` is what all grids of the app paint with; None where the graphics are text."""
-        super().__init__()
-        self._store, self._terminal, self._graphics, self._painter = store, terminal, graphics, painter
+        """`painter` is what all grids of the app paint with; None where pictures are text."""
+        super().__init__(painter)
+        self._store, self._terminal, self._graphics = store, terminal, graphics
         self._maker = PictureMaker(store, painter, self._made)
         self._subject: Subject | None = None
         self._neighbours: Sequence[Subject] = ()
         self._view = view
-        self._picture: Picture | None = None
-        self._painting: asyncio.Task[None] | None = None
-        self._repairing: Timer | None = None
-        self._refining = False
-        self._hovered: UnitImage | None = None
+        self._text: TileText | None = None  # of the picture
+        self.cursor = 0
 
     @property
     def subject(self) -> Subject | None:
         """The subject that is shown, or will be once its picture is made."""
         return self._subject
-
-    @property
-    def picture(self) -> Picture | None:
-        """The picture that is shown, None before the first."""
-        return self._picture
 
     @property
     def draws(self) -> bool:
@@ -95,11 +105,13 @@ class GridView(Widget):
 
     def show(self, subject: Subject | None, neighbours: Sequence[Subject] = ()) -> None:
         """Show a subject, or nothing; the pictures of its `neighbours` are made ahead."""
+        if subject != self._subject:
+            self.cursor = 0
         self._subject, self._neighbours = subject, neighbours
         if subject is None:
-            self._picture = None
-            self._clear()
-        if self._graphics is Graphics.NONE or subject is None:
+            self._picture = self._text = None
+            self.clear()
+        if not self.draws or subject is None:
             self.refresh()
         else:
             self._request()
@@ -119,24 +131,25 @@ class GridView(Widget):
 
     def _give_cells_back(self) -> None:
         """Take the picture away, also from cells that are another widget's by now."""
-        self._clear()
+        self.clear()
         if self.is_attached:
             self.screen.refresh()
 
     def on_unmount(self) -> None:
-        self._stop_painting()
-        self._clear()
+        self.stop_painting()
+        self.clear()
         self._maker.stop()
 
     def grid_layout(self) -> GridLayout | None:
         """Return the tiles that fit into the widget now, None where not one does."""
-        fit = fit_row if isinstance(self._subject, AttributionMaps) else fit_grid
         width, height = self.content_size
-        if self._painter is None:
-            return fit(width, height, (1, 2), self._tiles, smallest=8, gap=1)
-        below = self.screen.size.height - self.content_region.bottom
-        height -= max(_ROWS_BELOW - below, 0)
-        return fit(width, height, (self._terminal.cell_width, self._terminal.cell_height), self._tiles)
+        cell, smallest = cells.CELL, {"smallest": _SMALLEST_IN_CELLS}
+        if self._painter is not None:
+            height -= max(_ROWS_BELOW - (self.screen.size.height - self.content_region.bottom), 0)
+            cell, smallest = (self._terminal.cell_width, self._terminal.cell_height), {}
+        if isinstance(self._subject, AttributionMaps):
+            return fit_row(width, height, cell, 1 + len(self._subject.photos), **smallest)
+        return fit_grid(width, height, cell, self._tiles, captioned=isinstance(self._subject, Unit), **smallest)
 
     @property
     def _tiles(self) -> int:
@@ -146,14 +159,12 @@ class GridView(Widget):
                 return 2
             case Photo():
                 return 1
-            case AttributionMaps(photos=photos):
-                return 1 + len(photos)
-        return _IMAGES
+        return _IN_CELLS if self._painter is None else _IMAGES
 
     def _request(self) -> None:
         """Ask for the first picture of the subject, or take the refined one where that comes as soon."""
         layout = self.grid_layout()
-        if self._subject is None or layout is None or self._graphics is Graphics.NONE:
+        if self._subject is None or layout is None or not self.draws:
             return
         self._refining = False
         first = self._first(self._subject, layout)
@@ -162,14 +173,16 @@ class GridView(Widget):
             first = refined.request
         self._want(first)
 
+    def request_first(self) -> None:
+        self._request()
+
     def _want(self, request: Request) -> None:
         """Take a picture, now or when it is made; then those of the neighbours are made."""
         picture = self._maker.want(request, [self._first(other, request.layout) for other in self._neighbours])
         if picture is not None:
             self._take(picture)
 
-    def _refine(self) -> None:
-        """Ask for the refined picture of what is shown, where the link is fast enough for a better one."""
+    def refine(self) -> None:
         if self._picture is None or self._picture.request.limit is None:
             return
         request = self._refined(self._picture.request)
@@ -180,7 +193,10 @@ class GridView(Widget):
     def _first(self, subject: Subject, layout: GridLayout) -> Request:
         """Return the request for the first picture of a subject."""
         limit = None if self._painter is None else first_limit(layout, subject, link_of(self.app).speed)
-        return Request(subject, self._view, layout, limit, self._background)
+        return Request(subject, self._view, layout, limit, self._background, self._terminal.colours)
+
+    def first_bytes(self, picture: Picture) -> int | None:
+        return self._first(picture.request.subject, picture.request.layout).limit
 
     def _refined(self, request: Request) -> Request:
         """Return the request for the refined picture of the same."""
@@ -193,27 +209,26 @@ class GridView(Widget):
         """The colour of the cells around the tiles."""
         return self.background_colors[1].rgb
 
-    def _cost(self, pieces: Sequence[Piece]) -> int:
-        """Return how many bytes it takes to paint pieces of a picture now."""
-        return 0 if self._painter is None else self._painter.cost(pieces)
-
     def _made(self, picture: Picture) -> None:
         """Take a picture that was made. Runs on the thread of the maker."""
         with suppress(RuntimeError):  # the app has ended
             if self.is_attached:
                 self.app.call_later(self._take, picture)
 
+    def is_wanted(self, picture: Picture) -> bool:
+        request = picture.request
+        wanted = (self._subject, self._view, self.grid_layout() or request.layout)
+        return (request.subject, request.view, request.layout) == wanted
+
     def _take(self, picture: Picture) -> None:
         """Show a picture, if it is still wanted."""
-        if not self.is_attached:
-            return
-        request = picture.request
-        layout = self.grid_layout() or request.layout
-        if (request.subject, request.view, request.layout) != (self._subject, self._view, layout):
+        if not self.is_attached or not self.is_wanted(picture):
             return  # another subject, view or size is wanted by now
+        request = picture.request
         if picture is self._picture or request.background != self._background:
             return
         before, self._picture = self._picture, picture
+        self._text = self._tile_text(picture)
         same_cells = (
             before is not None
             and before.request.layout == request.layout
@@ -221,145 +236,122 @@ class GridView(Widget):
         )
         if same_cells:
             self.paint()
+            if before is not None and before.request.subject != request.subject:
+                self.refresh()  # the captions
         else:
-            self._clear()
+            self.clear()
             self.refresh()  # the cells are blanked
             self.call_after_refresh(self.paint)
 
-    def render(self) -> RenderResult:
-        picture = self._picture
-        if self._graphics is Graphics.NONE:
-            return self._text()
-        if picture is None:
-            return ""
-        if picture.error:
-            return Text(picture.error, style="red")
-        if picture.image is not None:
-            return half_cells(picture.image, self._terminal.colours)
-        return "" if picture.pieces else Text("no images", style="dim")
+    def _tile_text(self, picture: Picture) -> TileText | None:
+        """Return the cells of a picture that are text, None where there are no tiles."""
+        layout, subject = picture.request.layout, picture.request.subject
+        if not picture.tiles:
+            return None
+        texts = [""] * picture.tiles
+        if isinstance(subject, Unit):
+            texts = captions(self._store, subject, picture.tiles, layout.caption_columns)
+        lines = self._painter is None or not self._painter.covers_gaps
+        return TileText(layout, texts, picture.cells, lines)
 
-    def _text(self) -> Text:
+    def render_line(self, y: int) -> Strip:
+        if self._text is None or not self.draws:
+            return super().render_line(y)
+        names = ("caption", "cursor", "line")
+        styles = TileStyles(self.rich_style, *(self.get_component_rich_style(f"tiles--{name}") for name in names))
+        return self._text.strip(y, self.content_size.width, self._visible_cursor, styles)
+
+    def render(self) -> RenderResult:
+        if not self.draws:
+            return self._lines()
+        if self._picture is None:
+            return ""
+        return Text(self._picture.error, style="red") if self._picture.error else Text("no images", style="dim")
+
+    def _lines(self) -> Text:
         """Return what is shown without graphics."""
         try:
-            return subject_text(self._store, self._subject, *self.content_size, _IMAGES)
+            text = subject_text(self._store, self._subject, *self.content_size, _IMAGES)
         except ShapebiasError as error:
             return Text(printable(str(error)), style="red")
+        if isinstance(self._subject, Unit) and self._visible_cursor is not None:
+            lines = text.split("\n")
+            lines[self.cursor].stylize(self.get_component_rich_style("tiles--cursor"))
+            text = Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
+        return text
 
-    def on_click(self, event: events.Click) -> None:
-        image = self._image_at(event)
-        if image is not None:
-            self.post_message(OpenImage(image))
+    # The cursor
+
+    def allow_focus(self) -> bool:
+        """Return whether there are a unit's images to choose from."""
+        return isinstance(self._subject, Unit)
+
+    @property
+    def count(self) -> int:
+        """The number of a unit's images that are shown, 0 for another subject."""
+        if not isinstance(self._subject, Unit):
+            return 0
+        if self.draws:
+            return 0 if self._text is None else len(self._text.captions)
+        return min(len(self._store.top(self._subject).image), _IMAGES, self.content_size.height)
+
+    @property
+    def _visible_cursor(self) -> int | None:
+        """The cursor, while the grid has the focus or the mouse is over it."""
+        return self.cursor if self.cursor < self.count and (self.has_focus or self.mouse_hover) else None
+
+    def move_to(self, rank: int) -> None:
+        """Put the cursor on an image, by its rank."""
+        if rank != self.cursor and 0 <= rank < self.count:
+            self.cursor = rank
+            self.refresh()
+            self.post_message(self.Moved())
+
+    def action_move(self, across: int, down: int) -> None:
+        """Move the cursor by so many images and rows of images; not beyond the first and the last one."""
+        columns = self._text.layout.columns if self._text is not None else 1
+        self.move_to(self.cursor + across + down * columns)
+
+    def action_go(self, rank: int) -> None:
+        """Put the cursor on an image, by its rank, from the end where that is negative."""
+        self.move_to(rank % max(self.count, 1))
+
+    def action_open(self) -> None:
+        """Ask for the screen of the image under the cursor."""
+        if isinstance(self._subject, Unit) and self.cursor < self.count:
+            self.post_message(OpenImage(UnitImage(self._subject, self.cursor)))
+
+    def action_by_image(self) -> None:
+        """Ask for what fires on the image under the cursor."""
+        if isinstance(self._subject, Unit) and self.cursor < self.count:
+            image = int(self._store.top(self._subject).image[self.cursor])
+            self.post_message(OpenByImage(probe_image(self._store, image), self._subject))
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    def on_leave(self) -> None:
+        self.refresh()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        image = self._image_at(event)
-        if image is not None and image != self._hovered:
-            self.post_message(Hovered(image))
-        self._hovered = image
+        rank = self._rank_at(event)
+        if rank is not None:
+            self.move_to(rank)
+            self.refresh()
 
-    def _image_at(self, event: events.MouseEvent) -> UnitImage | None:
-        """Return the image of a unit on which the mouse is, None where it is on none."""
-        layout, position = self.grid_layout(), event.get_content_offset(self)
-        if not isinstance(self._subject, Unit) or position is None:
+    def on_click(self, event: events.Click) -> None:
+        rank = self._rank_at(event)
+        if rank is not None:
+            self.move_to(rank)
+            self.action_open()
+
+    def _rank_at(self, event: events.MouseEvent) -> int | None:
+        """Return the rank of the image on which the mouse is, None where it is on none."""
+        position = event.get_content_offset(self)
+        if position is None:
             return None
-        rank = position.y
-        if self._graphics is not Graphics.NONE and layout is not None:
-            column, row = position.x // layout.cell_columns, position.y // layout.cell_rows
-            rank = row * layout.columns + column if column < layout.columns and row < layout.rows else layout.count
-        known = rank < min(len(self._store.top(self._subject).image), _IMAGES)
-        return UnitImage(self._subject, rank) if known else None
-
-    # Painted over blank cells, past Textual, which would encode slowly and send every picture twice
-
-    def damaged_by(self, change: Change) -> bool:
-        """Return whether a change of the screen wrote over the picture's cells."""
-        if self._painter is None or self._picture is None:
-            return False
-        return any(self.content_region.overlaps(region) for region in change.regions)
-
-    def repair(self) -> None:
-        """Paint the picture again in a moment, unless a newer one is on its way by then: layouts come in bursts."""
-        if self._repairing is None:
-            self._stop_painting()
-            self._repairing = self.set_timer(_REPAIR, self._repair)
-
-    def _repair(self) -> None:
-        """Paint the picture again; one that takes long is preceded by the first one."""
-        self._repairing = None
-        if self._picture is None or self._picture.request.subject != self._subject:
-            return
-        limit = self._first(self._picture.request.subject, self._picture.request.layout).limit
-        at_once = max(_AT_ONCE * link_of(self.app).speed, limit or 0)
-        if self._cost(self._picture.pieces) > at_once and self._picture.request.limit != limit:
-            self._picture = None  # the first one comes again, and then this
-            self._request()
-        else:
-            self.paint()
-
-    def paint(self) -> None:
-        """Hand the picture to the terminal, some pieces at a time; a picture on its way is dropped."""
-        self._stop_painting()
-        self._painting = asyncio.create_task(self._paint())
-
-    def _stop_painting(self) -> None:
-        """Stop painting: what is not written yet of the picture is dropped."""
-        if self._painting is not None:
-            self._painting.cancel()
-        if self._repairing is not None:
-            self._repairing.stop()
-            self._repairing = None
-
-    async def _paint(self) -> None:
-        """Write the pieces as the link takes them, as long as they are wanted; then ask for the refined picture."""
-        picture, driver = self._picture, self.app._driver
-        if picture is None or not isinstance(driver, LinkDriver):
-            return
-        link, waiting = link_of(self.app), deque(picture.pieces)
-        while waiting:
-            while not link.has_room(_BACKLOG):
-                await asyncio.sleep(0.005)
-            if not self._paintable(picture):
-                return
-            if not self._refining and self._is_too_long(picture, waiting):
-                self._request()
-                return
-            self._paint_some(driver, picture, waiting)
-        await asyncio.sleep(_REST)
-        if self._paintable(picture):
-            self._refine()
-
-    def _is_too_long(self, picture: Picture, waiting: Sequence[Piece]) -> bool:
-        """Return whether the link has turned out too slow for the rest of a subject's first picture."""
-        limit = self._first(picture.request.subject, picture.request.layout).limit
-        return limit is not None and limit < (picture.request.limit or 0) and self._cost(waiting) > limit
-
-    def _paint_some(self, driver: LinkDriver, picture: Picture, waiting: deque[Piece]) -> None:
-        """Paint the next pieces, several where they are short. Before the first ones, remove the previous picture."""
-        assert self._painter is not None
-        left, top = self.content_region.offset
-        text, cells = "", list[Region]()
-        if len(waiting) == len(picture.pieces):
-            text = self._painter.clear(self, [(left + piece.x, top + piece.y) for piece in picture.pieces])
-        while waiting and len(text) < _PORTION:
-            piece = waiting.popleft()
-            x, y = left + piece.x, top + piece.y
-            text += f"\x1b[{y + 1};{x + 1}H{self._painter.paint(piece, x, y, self)}"
-            cells.append(Region(x, y, piece.columns, piece.rows))
-        driver.paint(f"\x1b7{text}\x1b8", cells, self)
-
-    def _paintable(self, picture: Picture) -> bool:
-        """Return whether a picture is still the newest that is wanted, in this place and size, with nothing over it."""
-        return (
-            self.is_on_screen
-            and picture is self._picture
-            and picture.request.subject == self._subject
-            and picture.request.layout == self.grid_layout()
-            and self.screen.is_active
-        )
-
-    def _clear(self) -> None:
-        """Let the picture be removed from the screen: by the blanks written next, or else by the painter."""
-        driver = self.app._driver
-        if isinstance(driver, LinkDriver):
-            driver.uncover(self)
-            if self._painter is not None:
-                driver.paint(self._painter.clear(self))
+        rank = position.y if self._text is None else self._text.layout.tile_at(*position)
+        return rank if rank is not None and rank < self.count else None

@@ -1,6 +1,7 @@
 """A column with the results of one model for an image."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -8,7 +9,8 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import OptionList, Static
 
-from shapebias.core.analysis.by_image import Firing, OnImage, decision_text
+from shapebias.core.analysis.by_image import Decision, Firing, OnImage, decision_text
+from shapebias.core.numbers import number_text
 from shapebias.core.store.reader import Unit
 from shapebias.core.text import cell_width, padded, printable
 from shapebias.tui.widgets.framed import MUTED
@@ -36,6 +38,7 @@ class ModelColumn(Vertical):
         self._color = color
         self._head = Static()
         self._result: tuple[OnImage, Collection[str]] | None = None
+        self._decided = True
         self._firing: list[Firing] = []
         self._room = 0  # cells for bar and value
         self.units = OptionList(markup=False)
@@ -52,20 +55,21 @@ class ModelColumn(Vertical):
 
     def on_resize(self) -> None:
         if self._result is not None and self.firing is not None:
-            self.show(*self._result, self.firing.unit)
+            self.show(*self._result, self.firing.unit, decided=self._decided)
 
-    def show(self, result: OnImage, known: Collection[str], unit: Unit) -> None:
-        """Show what a model makes of an image; of what is missing, the lines that are not `known` yet.
+    def show(self, result: OnImage, known: Collection[str], unit: Unit, *, decided: bool = True) -> None:
+        """Show what a model makes of an image, with what it `decided`; of what is missing, the lines that are not
+        `known` yet.
 
         The cursor is on `unit` where it is there, else on the same row as before.
         """
         before = self.units.highlighted or 0
-        self._result = result, known
+        self._result, self._decided = (result, known), decided
         self._firing = [firing for layer in result.layers.values() for firing in layer]
         widest = max(cell_width(printable(layer, _LAYER)) for layer in ("layer", *result.layers))
         self._room = self.units.scrollable_content_region.width - widest - 14
         titles = self._line("layer".ljust(widest), "unit", "of max", "value").plain
-        self._head.update(_heading(result, known, titles))
+        self._head.update(_heading(result if decided else replace(result, decision=None), known, titles))
         self.units.clear_options()
         for layer, firings in result.layers.items():
             names = [padded(printable(layer, _LAYER), widest), *[" " * widest] * len(firings)]
@@ -79,7 +83,7 @@ class ModelColumn(Vertical):
 
     def _unit_line(self, layer: str, firing: Firing) -> Text:
         """Return the line of a unit."""
-        cells = str(firing.unit.index), f"{firing.relative:.3f}", f"{firing.activation:.4g}"
+        cells = str(firing.unit.index), f"{firing.relative:.3f}", number_text(firing.activation)
         return self._line(layer, *cells, firing.relative)
 
     def _line(self, layer: str, unit: str, relative: str, value: str, share: float = 0.0) -> Text:
@@ -95,7 +99,13 @@ def _heading(result: OnImage, known: Collection[str], titles: str) -> Content:
     """Return the model's name and decision, what is missing and not `known` yet, what the numbers below are."""
     lines = [Content(printable(result.model, 40)).stylize("bold")]
     if result.decision is not None:
-        colour = _VERDICTS.get(result.decision.verdict or "", "$text")
-        lines.append(Content.assemble(("predicts ", MUTED), (decision_text(result.decision), colour)))
+        lines.append(decision_line("", result.decision))
     muted = [printable(line) for line in result.missing if line not in known] + ([titles] if result.layers else [])
     return Content("\n").join([*lines, *(Content(line).stylize(MUTED) for line in muted)])
+
+
+def decision_line(model: str, decision: Decision) -> Content:
+    """Return what a model decides, coloured where that is right or wrong; the `model` may be empty."""
+    colour = _VERDICTS.get(decision.verdict or "", "$text")
+    name = f"{printable(model, 40)} " if model else ""
+    return Content.assemble(name, ("predicts ", MUTED), (decision_text(decision), colour))

@@ -12,6 +12,7 @@ from rich.style import Style
 from rich.text import Text
 
 from shapebias.core.analysis.histogram import bars
+from shapebias.core.numbers import number_text
 
 _FAR = 100  # times the smallest value, from which on an axis is logarithmic
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -103,7 +104,7 @@ def scatter(
         for column, row in zip(across.tolist(), up.tolist(), strict=True):
             cells[height - 1 - row][column] = (mark, color)
     lines = [Text.assemble(("│", "dim"), *row) for row in cells]
-    start, end = f"{math.exp(low):.3g}", f"{math.exp(high):.3g}"
+    start, end = number_text(math.exp(low)), number_text(math.exp(high))
     return [*lines, Text(f"└{start}{end.rjust(width - len(start), '─')}", style="dim")]
 
 

@@ -16,6 +16,7 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.core.units.marks import Marks
 from shapebias.core.units.table import UnitTable
+from shapebias.tui.pictures.tile_text import facts_of
 from shapebias.tui.widgets.framed import MUTED, write_frame
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.table_columns import Column, lay_out
@@ -39,10 +40,9 @@ class UnitPanel(Vertical):
     """
 
     DEFAULT_CSS = """
-    UnitPanel > .card { height: 3; padding: 0 0 0 1; }
+    UnitPanel > .card { height: 3; padding: 0 0 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     UnitPanel.-roomy > .card { height: 8; }
     UnitPanel.-tall > .card { height: 10; }
-    UnitPanel > GridView { padding: 0 0 0 1; }
     """
 
     def __init__(self, store: Store, marks: Marks, grid: GridView, *, id: str | None = None) -> None:
@@ -72,8 +72,8 @@ class UnitPanel(Vertical):
         if table is not self._table:
             self._table, self._columns = table, lay_out(table, (), {}, "")
         self._unit, self._row = unit, table.row(unit) or 0
-        self.write()
         self.grid.show(unit, neighbours)
+        self.write()
         if self._resting is not None:
             self._resting.stop()
         self._resting = self.set_timer(_REST, self._look_closer)
@@ -123,14 +123,14 @@ class UnitPanel(Vertical):
         self.write()
 
     def write(self) -> None:
-        """Write the frame and the card: the strongest image, as many numbers as fit (the table has them all); where
-        there is room, how its activations spread over the images, and its concepts."""
+        """Write the frame and the card: the image under the cursor, as many numbers as fit (the table has them all);
+        where there is room, how its activations spread over the images, and its concepts."""
         width = self._card.size.width
         if self._unit is None or not width:  # it is written when it has a place
             return
         self._write_frame(self._unit)
         roomy = self.has_class("-roomy")
-        lines = [self._strongest(self._unit)]
+        lines = [self._image(self._unit)]
         lines += value_lines(self._columns, self._row, width, (5 if self.has_class("-tall") else 3) if roomy else 2)
         if roomy and self._closer is not None and self._closer.unit == self._unit:
             lines += [*histogram_lines(self._closer.histogram), concept_line(self._closer.concepts, width)]
@@ -141,21 +141,25 @@ class UnitPanel(Vertical):
         note = f"● {self._marks.note(unit)}" if unit in self._marks else ""
         write_frame(self, str(unit), note, _VIEWS[self.grid.view])
 
-    def _strongest(self, unit: Unit) -> Content:
-        """Return the line of the strongest image: its class, or its path where it has none.
+    def on_grid_view_moved(self, event: GridView.Moved) -> None:
+        event.stop()
+        self.write()
+
+    def _image(self, unit: Unit) -> Content:
+        """Return the line of the image under the grid's cursor: its number, class, activation and path.
 
         Where more images reach the unit's maximum than are listed, it says how many.
         """
-        top = self._store.top(unit)
+        top, rank = self._store.top(unit), self.grid.cursor
         if not len(top.image):
             return Content()
-        image = int(top.image[0])
-        name = self._store.class_of(image) or self._store.image_name(image)
-        line = Content.assemble(("strongest ", MUTED), printable(name, 40))
+        number, name, value = facts_of(self._store, unit, rank)
+        line = Content.assemble(("image ", MUTED), number, (f"/{len(top.image)}  ", MUTED), printable(name, 40))
+        line += Content.assemble(("  activation ", MUTED), value)
         tied = self._table.columns.get("tied") if self._table is not None else None  # not in early stores
         if tied is not None and tied[self._row] > len(top.image):
             line += Content(f"  one of {tied[self._row]:,.0f} at the maximum").stylize("$text-warning")
-        return line
+        return line + Content(f"  {printable(self._store.image_name(int(top.image[rank])), 80)}").stylize(MUTED)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,18 @@ import pytest
 import zarr
 
 from shapebias.core import imagenet
+from shapebias.core.analysis.accuracy import clean_decisions
 from shapebias.core.analysis.by_image import (
     ImageList,
     ImageName,
     Verdict,
+    decision_text,
+    decisions_on,
     image_record,
     image_text,
     on_image,
     output_name,
+    probe_image,
 )
 from shapebias.core.errors import UsageError
 from shapebias.core.pictures.tiles import Photo
@@ -221,3 +225,20 @@ def test_the_text_has_the_numbers_of_the_record(store: Store) -> None:
     units = [unit for units in record["models"][0]["layers"].values() for unit in units]
     assert [line.split()[0] for line in lines[3:]] == [unit["unit"] for unit in units]
     assert lines[1] == f"Tiny: predicts {record['models'][0]['decision']} ({record['models'][0]['verdict']})"
+
+
+def test_a_probability_is_told_where_maps_explain_the_decision(attributed_store: Path) -> None:
+    store = open_store(attributed_store)
+    attribution = store.attribution("Tiny")
+    assert attribution is not None
+    decision, _ = clean_decisions(store, "Tiny")
+    told = {}
+    for number in range(len(store.image_paths)):
+        decided = decisions_on(store, probe_image(store, number))["Tiny"]
+        if decided.probability is not None:
+            told[number] = decided.probability
+            assert decision_text(decided).endswith(f", {decided.probability:.2f})")
+    rows = zip(attribution.image.tolist(), attribution.target.tolist(), attribution.probability.tolist(), strict=True)
+    expected = {image: probability for image, target, probability in rows if target == decision[image]}
+    assert told == expected
+    assert len(told) < len(store.image_paths)

@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from shapebias.core.analysis.by_image import ImageName, on_image
+from shapebias.core.numbers import number_text
 from shapebias.core.pictures.tiles import Photo
 from shapebias.core.store.joined import open_stores
 from shapebias.core.store.opening import open_store
@@ -79,7 +80,7 @@ async def test_starts_at_the_units_strongest_image_with_the_unit_under_the_curso
         expected = [one for responses in screen.results[0].layers.values() for one in responses]
         for line, firing in zip(units(screen, "Tiny"), expected, strict=True):
             assert f"{firing.unit.index:>5}  {firing.relative:>6.3f}" in line
-            assert line.endswith(f"{firing.activation:.4g}")
+            assert line.endswith(number_text(firing.activation))
         assert screen.column.firing is not None
         assert screen.column.firing.unit == unit
         assert screen.photo.display

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shapebias.core.metrics import METRICS
-from shapebias.core.numbers import rank_text
+from shapebias.core.numbers import number_text, rank_text
 from shapebias.core.store.opening import open_store
 from shapebias.core.store.reader import Store
 from shapebias.core.units.table import load_units
@@ -44,7 +44,8 @@ def test_every_metric_has_value_rank_and_meaning(store: Store) -> None:
     for name, values in table.columns.items():
         metric = METRICS[name]
         [line] = [line_text for line_text in metric_lines if line_text.startswith(f"{metric.title} ")]
-        assert f" {metric.format(table.cell(name, 3))} " in line
+        value = table.cell(name, 3)
+        assert f" {metric.format(value) if isinstance(value, str) else number_text(value)} " in line
         if not metric.is_text and not np.isnan(values[3]):
             known = np.sort(values[~np.isnan(values)])[::-1]
             above, below = (known > values[3]).sum(), (known < values[3]).sum()
@@ -66,4 +67,4 @@ def test_concepts_and_images_are_listed(store: Store, small_store: Path) -> None
     top = store.top(unit)
     assert len(image_lines) == len(top.image) + 2
     assert store.image_name(int(top.image[0])) in image_lines[2]
-    assert f"{top.value[0]:.4g}" in image_lines[2]
+    assert number_text(float(top.value[0])) in image_lines[2]

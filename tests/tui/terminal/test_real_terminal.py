@@ -12,7 +12,6 @@ import pytest
 
 from shapebias.core.pictures.tiles import AttributionMaps, Photo, View, attribution_views, unit_tiles
 from shapebias.core.store.opening import open_store
-from shapebias.tui.pictures.layout import GAP
 from tests.support.attribution_store import IMAGES
 from tests.support.pty_terminal import PtyTerminal
 from tests.support.sixel_decoder import decode_sixel
@@ -43,7 +42,7 @@ def test_the_pictures_on_the_screen_are_the_units_images(terminal: PtyTerminal, 
     store = open_store(small_store)
     size = sixels[0].size
     assert size is not None
-    side = min(size) - GAP
+    side = min(size)
     tiles = unit_tiles(store, store.unit("Tiny/block1/1"), 6, side, View.CROP)
     for first, refined, tile in zip(sixels[:6], sixels[6:], tiles, strict=True):
         errors = [
@@ -52,6 +51,21 @@ def test_the_pictures_on_the_screen_are_the_units_images(terminal: PtyTerminal, 
         ]
         assert errors[1] < errors[0] < 16
     assert len({sixel.position for sixel in sixels[:6]}) == 6
+
+
+def test_the_cursor_on_the_images_is_text(terminal: PtyTerminal) -> None:
+    mark = terminal.mark()
+    for key in ("\t", "\t", "\x1b[C"):
+        terminal.press(key)
+    assert terminal.wait_for(lambda: b"\xe2\x96\x90" in terminal.output_since(mark)), "a line beside the tile"
+    terminal.wait_quiet(0.5)
+    assert not terminal.sixels_since(mark), "no picture is sent again"
+    mark = terminal.mark()
+    terminal.press("\x1b[C")
+    terminal.wait_quiet(0.5)
+    assert 0 < len(terminal.output_since(mark)) < 4000
+    assert not terminal.sixels_since(mark)
+    terminal.press("\t")
 
 
 def test_attribution_maps_are_on_the_screen(attributed_store: Path) -> None:
@@ -70,7 +84,7 @@ def test_attribution_maps_are_on_the_screen(attributed_store: Path) -> None:
             assert len({sixel.position for sixel in sixels}) == 2, "the image and the map"
             size = sixels[-1].size
             assert size is not None
-            side = min(size) - GAP
+            side = min(size)
             tiles = attribution_views(store, AttributionMaps(method, signed, (photo,)), side)
             for sixel, tile in zip(sixels[-2:], tiles, strict=True):
                 decoded = decode_sixel(sixel.data, *size)[:side, :side]
