@@ -24,6 +24,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image
+
 COLUMNS, ROWS = 120, 34
 START = "demo-s/conv5/58"
 NAMED = {"Enter": ("Return", "\r"), "Escape": ("Escape", "\x1b"), "Tab": ("Tab", "\t")}  # by xdotool, by a terminal
@@ -60,7 +62,8 @@ STEPS = [
 ]
 _FIRST = 2.0  # seconds for the first screen
 _XTERM = ("xterm", "-ti", "vt340", "-tn", "xterm-256color", "-fa", "DejaVu Sans Mono", "-fs", "9", "-b", "4")
-_COLOURS = 96  # of the GIF
+_COLOURS = 112  # of the GIF
+_SAMPLE = 4  # every which frame its colours are from
 _TRIES = 6  # looks at a screen that may still change
 _BLANK = 20_000  # bytes of a picture of an empty screen, at most
 _HEADER_ANSWERS = b"\x1b[?62;22c"  # a terminal with colours and without graphics
@@ -208,14 +211,18 @@ def _display() -> Iterator[str]:
 
 
 def _assemble(frames: list[tuple[Path, float]], output: Path) -> None:
-    """Write the frames as a GIF of few colours, of which each frame has only what changed."""
-    looked = ["convert", str(frames[0][0]), "-trim", "-format", "%wx%h%O", "info:"]
-    size = subprocess.run(looked, check=True, capture_output=True, text=True).stdout
-    arguments = ["convert", "-dispose", "none"]
-    for path, seconds in frames:
-        arguments += ["-delay", str(round(100 * seconds)), str(path)]
-    arguments += ["-crop", size, "+repage", "+dither", "-colors", str(_COLOURS), "+map"]
-    subprocess.run([*arguments, "-layers", "OptimizeTransparency", str(output)], check=True)
+    """Write the frames as a GIF of few colours, the same for all frames, so that each has only what changed."""
+    pictures = [Image.open(path).convert("RGB") for path, _ in frames]
+    edges = [picture.getbbox() or (0, 0, 1, 1) for picture in pictures]
+    box = (0, 0, max(edge[2] for edge in edges), max(edge[3] for edge in edges))
+    pictures = [picture.crop(box) for picture in pictures]
+    sample = Image.new("RGB", (box[2], box[3] * len(pictures[::_SAMPLE])))
+    for number, picture in enumerate(pictures[::_SAMPLE]):
+        sample.paste(picture, (0, box[3] * number))
+    palette = sample.quantize(_COLOURS, Image.Quantize.MEDIANCUT)
+    reduced = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    lasting = [max(round(100 * seconds), 2) * 10 for _, seconds in frames]  # ms, in the hundredths that a GIF has
+    reduced[0].save(output, save_all=True, append_images=reduced[1:], duration=lasting, loop=0, disposal=1)
 
 
 if __name__ == "__main__":
