@@ -126,7 +126,7 @@ def _pack(path: bytes, *, read: Callable[[bytes], LabelledImage], versions: int,
 class Labels:
     """The concepts in the pixels of a batch's images, as numbers; 0 is none.
 
-    planes:  uint16 [B, planes, height * width], at a pixel no number but 0 twice
+    planes:  uint16 [B, planes, height * width]; the planes' numbers at a pixel differ, unless they are 0
     whole:   uint16 [B, n], the concepts that cover the whole image, which no plane repeats
     """
 
@@ -138,7 +138,7 @@ class Labels:
 
     @cached_property
     def pixels(self) -> npt.NDArray[np.int64]:
-        """How many pixels of each image show each concept, int64 [B, concepts + 1], by its number; [:, 0] is 0.
+        """The number of pixels of each image that show each concept, int64 [B, concepts + 1]; [:, 0] is 0.
 
         They are pixels of the planes, height x width of them. A concept of the whole image counts in all.
         """

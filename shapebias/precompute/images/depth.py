@@ -98,7 +98,7 @@ def choose_scale(values: Range, *, is_float: bool) -> Scale:
 
 @dataclass(frozen=True)
 class Depth:
-    """How an image file stores values of more than 8 bits.
+    """The way in which an image file stores values of more than 8 bits.
 
     kind:      the number of bits and the format, such as `16-bit PNG` or `float TIFF`
     raw:       Pillow's name for the layout of 16-bit colours; None for grey

@@ -21,7 +21,7 @@ _LARGEST = 1 << 31  # bytes read into memory
 
 @dataclass(frozen=True)
 class Members:
-    """Where the images of a listing are in tar files.
+    """The places of a listing's images in tar files.
 
     archives:      absolute paths or URLs
     archive:       int32 [images], index into `archives`

@@ -44,7 +44,7 @@ def is_tar_name(name: str) -> bool:
 
 @dataclass
 class _Index:
-    """What the headers of one archive say.
+    """The content of one archive, as its headers tell it.
 
     archive:                the absolute path, or the URL
     size:                   of the archive, in bytes
