@@ -1,4 +1,4 @@
-"""The device that a network runs on: precision, memory format, and the transfer of images."""
+"""The device that a network runs on, its precision and memory format, and the transfer of images to it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +25,10 @@ class Precision:
 
     name:       the value of `--precision`
     text:       the name for messages
-    dtype:      the network runs in this type by autocast, unless it is float32
+    dtype:      the type in which the network runs, by autocast unless it is float32
     tf32:       whether CUDA may round their float32 inputs to TF32 (10 bits of mantissa instead of 23)
-    tolerance:  how far rounding alone may move an activation from float32's, relative to the unit's maximum; of
-                EfficientNet-Lite0's 3120 units on 60 photos none was further off than 0.7 of it
+    tolerance:  by how much rounding alone may change an activation from float32's, as a fraction of the unit's
+                maximum; of EfficientNet-Lite0's 3120 units on 60 photos none changed by more than 0.7 of this
     of_means:   the same for means over images and positions, where rounding averages out
     """
 
@@ -56,12 +56,12 @@ class Device:
 
     @property
     def is_cuda(self) -> bool:
-        """Whether it is a GPU."""
+        """Whether the device is a GPU."""
         return self.device.type == "cuda"
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type in which networks run."""
+        """The type in which networks run, such as float32: the precision's."""
         return self.precision.dtype
 
     @property
@@ -77,26 +77,29 @@ class Device:
     def images_at_once(self, crop: int) -> int:
         """Return how many images of crop x crop px to give to one forward.
 
-        On a GPU, a usual batch of 224 x 224 images, or as many pixels. On the CPU, a usual batch, since its caches hold
-        no more.
+        On a GPU it is a usual batch; of images smaller than 224 x 224 px more, as many as have the same number of
+        pixels. On the CPU it is a usual batch, since its caches hold no more.
         """
         return max(self.usual_batch, self.usual_batch * 224**2 // crop**2) if self.is_cuda else self.usual_batch
 
     @property
     def exact(self) -> "Device":
-        """Return the same device with full float32 precision, for checking what a network computes."""
+        """The same device with full float32 precision, for checking what a network computes."""
         return replace(self, precision=HIGHEST)
 
     @property
     def with_gradients(self) -> "Device":
-        """Return the same device with a precision for gradients: float32 in place of float16.
+        """The same device with a precision for gradients: float32 in place of float16, others as they are.
 
         In float16, gradients underflow, so that an attack finds nothing to change in many images.
         """
         return self.exact if self.precision is FP16 else self
 
     def to(self, network: nn.Module) -> nn.Module:
-        """Return `network` there, channels_last: the faster memory format for convolutions on CPUs and tensor cores."""
+        """Move `network` itself to the device, its 4-D weights channels_last, and return it.
+
+        That memory format is the faster one for convolutions on CPUs and tensor cores.
+        """
         network = network.to(self.device)
         for parameter in network.parameters():
             if parameter.ndim == 4:
@@ -104,16 +107,18 @@ class Device:
         return network
 
     def images(self, pixels: Pixels, preprocessing: Preprocessing) -> Tensor:
-        """Return images, uint8 [B, H, W, 3], as the network's input: float32 [B, 3, H, W], channels_last,
-        normalised.
+        """Return images, uint8 [B, H, W, 3], as a network's input on the device, float32 [B, 3, H, W], channels_last.
+
+        They are normalised by the mean and the standard deviation of `preprocessing`.
         """
         scale, shift = _normalisation(tuple(preprocessing.mean), tuple(preprocessing.std), self.device)
         return self.upload(pixels).float().mul_(scale).sub_(shift).permute(0, 3, 1, 2)
 
     def upload(self, array: NDArray[Any] | Tensor) -> Tensor:
-        """Return an array as a tensor on the device; a tensor is there already.
+        """Return an array as a tensor on the device; a tensor is returned as it is, since it is there already.
 
-        It is sent from page-locked memory, so that the program need not wait.
+        On the CPU the tensor shares the array's memory. To a GPU a page-locked copy is sent, and the program does not
+        wait until it has arrived.
         """
         if isinstance(array, Tensor):
             return array
@@ -122,7 +127,7 @@ class Device:
 
     @contextmanager
     def inference(self) -> Iterator[None]:
-        """Run networks without gradients, in this precision."""
+        """Run networks in the block without gradients, in this precision."""
         with torch.inference_mode(), self.rounding(), self.autocast():
             yield
 
@@ -134,8 +139,8 @@ class Device:
     def rounding(self) -> Iterator[None]:
         """Let all float32 operations in the block round as this precision says.
 
-        cuDNN uses algorithms that give the same bits every time and does not choose them by timing. Afterwards the
-        settings of the network's own code are restored.
+        cuDNN uses algorithms that give the same bits every time and does not choose them by timing. PyTorch's settings
+        are those of the whole process; after the block they are as before.
         """
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high" if self.precision.tf32 else "highest")
@@ -158,7 +163,7 @@ class Device:
 
 @cache
 def _normalisation(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return scale and shift, float32 [3] each, such that (x / 255 - mean) / std = scale * x - shift."""
+    """Return scale and shift, float32 [3] each on `device`, such that (x / 255 - mean) / std = scale * x - shift."""
     with torch.inference_mode(False):
         deviation = torch.tensor(std, device=device)
         return 1 / (255 * deviation), torch.tensor(mean, device=device) / deviation
@@ -170,8 +175,8 @@ CPU = Device(torch.device("cpu"))
 def choose_device(device: str, precision: str) -> Device:
     """Return the device and precision for the values of `--device` and `--precision`.
 
-    `auto` is CUDA where there is a GPU, else the CPU; TF32 on GPUs that have it, else float32. Raises UsageError for a
-    device or precision that does not exist here.
+    The device `auto` is CUDA where there is a GPU, else the CPU. The precision `auto` is TF32 on GPUs that have it,
+    else float32. Raises UsageError for a device or precision that does not exist here.
 
     >>> choose_device("cpu", "highest").device.type
     'cpu'
@@ -191,10 +196,10 @@ def choose_device(device: str, precision: str) -> Device:
 
 
 def device_of(networks: dict[str, nn.Module]) -> str:
-    """Return the device of networks (by label) that are in memory: the GPU that they are on; `auto` where none is on a
-    GPU.
+    """Return a value of `--device` for networks in memory, by label: the GPU that any is on, such as `cuda:0`.
 
-    Raises UsageError where they are on several GPUs, or have no values (`meta`).
+    Returns `auto` where none is on a GPU. Raises UsageError where they are on several GPUs, or on a device other than
+    CPUs and GPUs, such as `meta`, where weights have no values.
     """
     devices: dict[torch.device, str] = {}
     for label, network in networks.items():
@@ -211,9 +216,10 @@ def device_of(networks: dict[str, nn.Module]) -> str:
 
 
 def choose_precision(name: str, has_tf32: bool) -> Precision:
-    """Return the precision with this name; `auto` is TF32 on a device that has it.
+    """Return the precision with this name, a value of `--precision`; names of earlier versions are known too.
 
-    Raises UsageError for an unknown name.
+    `auto` is TF32 on a device that has it, else float32. Raises UsageError for an unknown name, and for `tf32` on a
+    device that does not have it.
     """
     if name == "auto":
         return TF32 if has_tf32 else HIGHEST

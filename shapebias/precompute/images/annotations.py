@@ -1,7 +1,7 @@
 """Images whose pixels are labelled with concepts, passed through the loader with their labels in one array.
 
-Workers return uint8 [versions, crop, crop, 3]: first the pixels, then the labels' bytes in as many versions as they
-need. Imports Pillow and numpy only, so that worker processes start fast.
+A worker returns uint8 [versions, crop, crop, 3] for an image: version 0 is its pixels, the other versions hold the
+bytes of its labels. Imports Pillow and numpy only, so that worker processes start fast.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 
 Pixels = npt.NDArray[np.uint8]
-Numbers = npt.NDArray[np.uint16]  # numbers of concepts: 0 is none, n the n-th name
+Numbers = npt.NDArray[np.uint16]  # numbers of concepts: 0 is none, n the n-th name in `Concepts`, counted from 1
 
 CATEGORIES = ("color", "texture", "material", "part", "object", "scene")
 _SIDE = 112  # largest side of annotations that are made here, as in published ones
@@ -31,8 +31,8 @@ class LabelledImage:
     """An image and the concepts in its pixels.
 
     pixels:  uint8 [crop, crop, 3]
-    planes:  uint16 [planes, height, width], labels of pixels, which may have several
-    whole:   uint16 [n], labels of the whole image
+    planes:  uint16 [planes, height, width], the concept of each pixel, 0 for none; each plane can give a pixel another
+    whole:   uint16 [n], the concepts that cover the whole image, 0 for none
     """
 
     pixels: Pixels
@@ -44,13 +44,15 @@ class LabelledImage:
 class Annotations:
     """Annotated images.
 
-    read:               returns the LabelledImage of a path (with the images' root before it) or raises `ImageError`;
-                        worker processes import it
-    height, width:      of an image's planes of labels
-    planes:             the largest number of planes
-    whole:              the largest number of labels of a whole image
-    source:             the name of the annotation
-    skipped, problems:  images and annotations that cannot be used
+    read:           returns the LabelledImage of an address (see `fetch`) or raises `ImageError`; worker processes
+                    import it
+    geometry:       how images are fitted to a network's input
+    height, width:  of the planes of labels, which may differ from the input's, px
+    planes:         the largest number of planes of an image
+    whole:          the largest number of labels of a whole image
+    source:         the name of the annotation: Broden, colours or built-in
+    skipped:        images that are not in `image_set`, since they or their annotation cannot be used
+    problems:       lines on faults of the annotation
     """
 
     image_set: ImageSet
@@ -66,7 +68,7 @@ class Annotations:
     problems: tuple[str, ...] = ()
 
     def notes(self) -> list[str]:
-        """Return lines on annotations that could not be used."""
+        """Return lines for the user: one that counts the skipped images by reason, if any were, then `problems`."""
         reasons = Counter(image.reason for image in self.skipped)
         counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(8))
         left_out = [f"{len(self.skipped):,} annotated images skipped: {counted}"] if self.skipped else []
@@ -74,7 +76,7 @@ class Annotations:
 
     @property
     def versions(self) -> int:
-        """The number of arrays uint8 [crop, crop, 3] that hold an image with its labels."""
+        """The number of arrays uint8 [crop, crop, 3] that hold an image and its labels: one, the first, the pixels."""
         return 1 + -(-2 * self._numbers // self.geometry.crop**2 // 3)
 
     @property
@@ -83,13 +85,14 @@ class Annotations:
 
     @property
     def pack(self) -> Callable[[bytes], Pixels]:
-        """A function from a path to uint8 [versions, crop, crop, 3], for worker processes."""
+        """A function from an image's address to uint8 [versions, crop, crop, 3], for worker processes.
+
+        It raises `ImageError` where the image cannot be used.
+        """
         return partial(_pack, read=self.read, versions=self.versions, whole=self.whole, numbers=self._numbers)
 
     def labels(self, packed: Pixels) -> "Labels":
-        """Return the labels of B images from the results of `pack`, uint8 [B, versions, crop, crop, 3]; [:, 0] are
-        their pixels.
-        """
+        """Return the labels of B images from what `pack` made of them, uint8 [B, versions, crop, crop, 3]."""
         packed_labels = np.ascontiguousarray(packed[:, 1:]).reshape(len(packed), -1)[:, : 2 * self._numbers]
         numbers = np.ascontiguousarray(packed_labels).view(np.uint16)
         planes = numbers[:, self.whole :].reshape(len(packed), self.planes, self.height * self.width)
@@ -97,7 +100,14 @@ class Annotations:
 
 
 def _pack(path: bytes, *, read: Callable[[bytes], LabelledImage], versions: int, whole: int, numbers: int) -> Pixels:
-    """Return an image and its labels in one array for `Annotations.labels`."""
+    """Return the array that `Annotations.pack` makes of an image and its labels.
+
+    Labels of the whole image are removed from the planes, and a label that two planes give a pixel from the later one.
+
+    versions:  how many arrays the result has
+    whole:     the place that is kept for labels of the whole image
+    numbers:   how many labels are stored altogether
+    """
     image = read(path)
     flat = np.zeros(numbers, np.uint16)
     covering = np.unique(image.whole[image.whole > 0])
@@ -114,10 +124,10 @@ def _pack(path: bytes, *, read: Callable[[bytes], LabelledImage], versions: int,
 
 @dataclass(frozen=True)
 class Labels:
-    """The concepts in a batch's pixels; 0 is none.
+    """The concepts in the pixels of a batch's images, as numbers; 0 is none.
 
-    planes:  uint16 [B, planes, height * width], at a pixel no label twice
-    whole:   uint16 [B, n], labels of the whole image, which no plane repeats
+    planes:  uint16 [B, planes, height * width]; the planes' numbers at a pixel differ, unless they are 0
+    whole:   uint16 [B, n], the concepts that cover the whole image, which no plane repeats
     """
 
     planes: Numbers
@@ -128,7 +138,10 @@ class Labels:
 
     @cached_property
     def pixels(self) -> npt.NDArray[np.int64]:
-        """The number of pixels of each image that show each concept, int64 [B, concepts + 1]; [:, 0] is 0."""
+        """The number of pixels of each image that show each concept, int64 [B, concepts + 1]; [:, 0] is 0.
+
+        They are pixels of the planes, height x width of them. A concept of the whole image counts in all.
+        """
         counts = np.zeros((len(self.planes), len(self.concepts) + 1), np.int64)
         for row, planes, whole in zip(counts, self.planes, self.whole, strict=True):
             row += np.bincount(planes.ravel(), minlength=len(row))
@@ -138,7 +151,7 @@ class Labels:
 
     @cached_property
     def carried(self) -> npt.NDArray[np.bool_]:
-        """Whether an image shows any concept of a category, bool [B, categories]."""
+        """Whether each image shows any concept of each category, bool [B, categories]."""
         category = np.array(self.concepts.category, np.int64)
         shows = self.pixels[:, 1:] > 0
         columns = [shows[:, category == index].any(1) for index in range(len(self.concepts.categories))]
@@ -146,9 +159,10 @@ class Labels:
 
 
 def annotated_images(image_set: ImageSet, limit: int | None) -> ImageSet:
-    """Return the images for dissection: the same ones for a folder; for built-in images others (`limit` at most).
+    """Return the images for dissection: for a folder `image_set` itself, for built-in images the cue-conflict split.
 
-    In these any shape has any texture, so that units for the one are not mistaken for units of the other.
+    In that split any shape has any texture, so that units for the one are not mistaken for units of the other. At most
+    `limit` images of it are returned (None: all); `image_set` itself is never cut.
     """
     if image_set.annotate is None or image_set.root == builtin_set("cue-conflict", 1).root:
         return image_set
@@ -158,10 +172,10 @@ def annotated_images(image_set: ImageSet, limit: int | None) -> ImageSet:
 
 
 def annotate(image_set: ImageSet, geometry: Geometry) -> Annotations:
-    """Return images with their own annotation, if they have one (the built-in images), else with the eleven basic
-    colours.
+    """Return images with their own annotation, if they have one (the built-in images), else with their colours.
 
-    Colours are at most 112 x 112, in the geometry in which a network sees the images.
+    `geometry` is the network's. A plane of labels covers what the network sees of an image, at most 112 x 112 px. The
+    colours are the eleven basic ones of `builtin.colours`, one for each pixel.
     """
     side = min(geometry.crop, _SIDE)
     decode = image_set.decoder(geometry)

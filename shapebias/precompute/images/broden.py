@@ -41,12 +41,16 @@ Row = dict[str, str]
 class Broden:
     """The content of a Broden folder.
 
-    image_set:          the images that can be used
-    cells:              for every image its segmentations and whole-image labels, separated by `;`
-    size:               height and width of the images
-    numbers:            uint16 [labels], the concept's number for each label in the files, 0 = no label
-    height, width:      of the segmentations
-    skipped, problems:  images and annotations that cannot be used
+    image_set:      the images that can be used, without classes
+    concepts:       the labels as concepts, in the order of label.csv's numbers
+    cells:          for every image of `image_set`, by its path, the files of its segmentations and the labels of the
+                    whole image, separated by `;`
+    size:           width and height of the images, px
+    numbers:        uint16 [largest label + 1], the number of the concept (from 1) by the label in the files; 0 for a
+                    label that is none
+    height, width:  of the segmentations, px
+    skipped:        the images that cannot be used
+    problems:       a line on each fault of the index and the lists of labels
     """
 
     image_set: ImageSet
@@ -60,9 +64,10 @@ class Broden:
     problems: tuple[str, ...]
 
     def annotations(self, geometry: Geometry) -> Annotations:
-        """Return the images with their labels for a network with this geometry.
+        """Return the images and their labels for a network with this geometry; no image is read yet.
 
-        Images are shown whole, never cropped, since the labels belong to the whole image.
+        Images are resized whole to the network's input, never cropped, since the labels belong to the whole image. The
+        planes of labels keep the segmentations' size, height x width.
         """
         whole = geometry.whole
         kinds = [Counter(_is_label(entry) for entry in cell.split(";") if entry) for cell in self.cells.values()]
@@ -136,7 +141,7 @@ def read_broden(folder: Path, limit: int | None = None) -> Broden:
 
 
 def _rows(file: Path) -> Iterator[Row]:
-    """Yield a CSV file's rows as dictionaries. Raises UsageError where it cannot be read."""
+    """Yield a CSV file's rows as dictionaries, a missing cell as "". Raises UsageError where it cannot be read."""
     try:
         with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
             for row in csv.DictReader(text):
@@ -147,7 +152,11 @@ def _rows(file: Path) -> Iterator[Row]:
 
 
 def _read_labels(folder: Path, categories: list[str], problems: list[str]) -> tuple[Concepts, Numbers]:
-    """Return the concepts in the order of label.csv, and their numbers for the files' labels; add to `problems`."""
+    """Return the concepts, in the order of label.csv's numbers, and `Broden.numbers`.
+
+    Labels without a category and categories without a label are left out; lines on them are appended to `problems`.
+    Raises UsageError where a file cannot be read.
+    """
     names: dict[int, str] = {}
     listed: dict[int, list[tuple[float, int]]] = {}
     for row in _rows(folder / "label.csv"):
@@ -182,7 +191,10 @@ def _read_labels(folder: Path, categories: list[str], problems: list[str]) -> tu
 def _read_index(
     rows: list[Row], categories: list[str], usual: list[int]
 ) -> tuple[dict[bytes, str], list[Skipped], int]:
-    """Return labels by image, the images that cannot be used, and how many have no labels."""
+    """Return `Broden.cells`, the images that cannot be used, and how many images have no labels.
+
+    `usual` is the size that most rows have: the segmentations' height and width, then the images' height and width.
+    """
     cells: dict[bytes, str] = {}
     skipped = []
     bare = 0
@@ -238,7 +250,10 @@ def _read_segmentation(path: bytes, shape: tuple[int, int]) -> npt.NDArray[np.in
 
 
 def _number(labels: npt.NDArray[np.int64], numbers: Numbers) -> Numbers:
-    """Return the concepts of the files' labels. Raises ImageError for a label that label.csv does not list."""
+    """Return the numbers of the concepts for labels as in the files, of the same shape; 0 stays 0.
+
+    Raises ImageError for a label that label.csv does not list.
+    """
     concepts = numbers[np.minimum(labels, len(numbers) - 1)]
     if ((labels >= len(numbers)) | ((labels > 0) & (concepts == 0))).any():
         raise ImageError("a label that label.csv lacks")
@@ -246,7 +261,7 @@ def _number(labels: npt.NDArray[np.int64], numbers: Numbers) -> Numbers:
 
 
 def _leaves(path: str) -> bool:
-    """Return whether a path leads out of its folder."""
+    """Return whether a path leads out of the folder that it is relative to, or holds a NUL."""
     return path.startswith("/") or "\0" in path or ".." in path.split("/")
 
 
@@ -256,10 +271,10 @@ def _is_label(entry: str) -> bool:
 
 
 def _integer(text: str) -> int:
-    """Return the number in a text; 0 where it is not a number."""
+    """Return the number that a text of up to nine digits stands for; 0 for any other text."""
     return int(text) if re.fullmatch("[0-9]{1,9}", text.strip(), re.ASCII) else 0
 
 
 def _real(text: str) -> float:
-    """Return the number in a text; 0 where it is not a number."""
+    """Return the number that digits, with or without a fraction, stand for; 0 for any other text."""
     return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,20})?", text.strip(), re.ASCII) else 0.0

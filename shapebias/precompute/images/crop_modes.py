@@ -11,7 +11,7 @@ from shapebias.precompute.images.geometry import Geometry, Size
 
 @dataclass(frozen=True)
 class Squashed(Geometry):
-    """Resizes both sides to `resize`, whatever the image's proportions, then crops the central `crop` x `crop`."""
+    """Resizes both sides to `resize` px, whatever the image's proportions, then crops the central `crop` x `crop`."""
 
     mode: str = field(default="squash", init=False)
 
@@ -33,8 +33,10 @@ class Squashed(Geometry):
 
 @dataclass(frozen=True)
 class Bordered(Geometry):
-    """Resizes the long side to `resize`, then crops the central `crop` x `crop`, with a border of colour `fill` where
-    the image is smaller.
+    """Resizes the long side to `resize` px, then crops the central `crop` x `crop`.
+
+    Where the resized image is smaller than the crop, a border of the colour `fill` (red, green, blue; 0 to 255)
+    surrounds it.
     """
 
     mode: str = field(default="border", init=False)

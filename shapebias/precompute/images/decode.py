@@ -93,27 +93,30 @@ def read_image(
 def deep_kind(path: bytes) -> str | None:
     """Return the kind of an image with more than 8 bits a channel, such as `16-bit PNG`; None for other images.
 
-    Only the file's header is read. Raises `ImageError` as `read_image` does.
+    Only the file's header is read. Raises the errors of `read_image`.
     """
     opened = _read(path, lambda opened: opened, load=False)
     return None if opened.depth is None else opened.depth.kind
 
 
 def deep_range(path: bytes) -> Range:
-    """Return the range of values of an image with more than 8 bits. Raises the errors of `read_image`."""
+    """Return the range of an image with more than 8 bits: see `range_of`.
+
+    Raises the errors of `read_image`; `ImageError` for an image with fewer bits too.
+    """
     return _read(path, _range)
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """An open image, its file, and how its values are stored where they have more than 8 bits."""
+    """An open image, its open file, and how its values are stored; `depth` is None where they have 8 bits or fewer."""
 
     image: Image.Image
     file: BinaryIO
     depth: Depth | None
 
     def upright(self, converted: Image.Image) -> Image.Image:
-        """Return the converted image, rotated by its EXIF orientation."""
+        """Return `converted`, made from this image, turned or mirrored as this image's EXIF orientation says."""
         turn = _UPRIGHT.get(_orientation(self.image))
         return converted if turn is None else converted.transpose(turn)
 
@@ -154,10 +157,12 @@ def read_pixels(
 ) -> npt.NDArray[np.uint8]:
     """Return the pixels of an image file in a geometry: uint8 [crop, crop, 3].
 
-    Raises `ImageError` where it cannot be used.
+    path:     the file, or an address (see `fetch`)
+    scales:   as for `read_image`
+    reduced:  whether a large JPEG is decoded at a fraction of its size, with sides of at least twice as many pixels as
+              the geometry resizes to: two to three times as fast, with an average difference of 0.2 of 255
 
-    `reduced` decodes a large JPEG at a fraction of its size, with at least twice as many pixels as the geometry needs:
-    two to three times as fast, with an average difference of 0.2 of 255.
+    Raises the errors of `read_image` and of the geometry.
     """
     return geometry(read_image(path, scales, enough=2 * geometry.resize if reduced else None))
 
@@ -165,13 +170,13 @@ def read_pixels(
 def read_mask(path: bytes | str | Path, geometry: Geometry) -> npt.NDArray[np.uint8]:
     """Return the opacity of an image file in a geometry, uint8 [crop, crop], 255 = opaque.
 
-    Raises `ImageError` as `read_image` does, and for an image without transparency.
+    Raises the errors of `read_image`, and `ImageError` for an image without transparency.
     """
     return geometry(_read(path, _opacity, load=False))  # a file without transparency need not be decoded
 
 
 def image_size(path: bytes | str | Path) -> Size:
-    """Return width and height of an image file after its EXIF orientation, from its header.
+    """Return width and height, px, of an image file as its EXIF orientation turns it, from its header alone.
 
     Raises the errors of `read_image`.
     """
@@ -181,16 +186,17 @@ def image_size(path: bytes | str | Path) -> Size:
 def fit_pixels(
     path: bytes, read: Callable[[bytes], npt.NDArray[np.uint8]], geometry: Geometry
 ) -> npt.NDArray[np.uint8]:
-    """Return pixels in a geometry, as `read_pixels` does, for an image that is not a file.
+    """Return pixels in a geometry for an image that is not a file: uint8 [crop, crop, 3], or [crop, crop] of a mask.
 
-    `read` returns its pixels, uint8 [H, W, 3], or a mask, uint8 [H, W], from its path.
+    `read` returns its pixels, uint8 [H, W, 3], or its mask, uint8 [H, W], from its path; its errors pass through.
     """
     return geometry(Image.fromarray(read(path)))
 
 
 def encode_thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Return an image file for pixels uint8 [H, W, 3]: PNG up to 96 px per side, else JPEG with a long side of at most
-    256 px.
+    """Return the bytes of an image file that shows pixels uint8 [H, W, 3].
+
+    It is a PNG of the same size up to 96 px per side, else a JPEG with a long side of at most 256 px.
     """
     image = Image.fromarray(pixels)
     buffer = io.BytesIO()
@@ -203,9 +209,10 @@ def encode_thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _open(path: str) -> BinaryIO:
-    """Open a regular, non-empty file.
+    """Return the open file of a path, or what `fetch` reads from another address, as a file in memory.
 
-    Others are refused, since opening a FIFO would wait for its writer. Raises `ImageError`.
+    Raises `ImageError` for what is missing, empty or not a regular file (opening a FIFO would wait for its writer), and
+    the errors of `fetch` for other reasons.
     """
     if not is_file(path):
         return _fetched(path)
@@ -233,9 +240,10 @@ def _fetched(address: str) -> BinaryIO:
 
 
 def _decode(file: BinaryIO, convert: Callable[[_Opened], T], load: bool, enough: int | None) -> T:
-    """Return the result of `convert` for the image in a file, with `load` after its pixels are decoded.
+    """Return the result of `convert` for the image in a file.
 
-    Raises `ImageError`.
+    `load` says whether its pixels are decoded before; `enough` is as in `read_image`. Raises `ImageError`, and whatever
+    Pillow's decoders raise for a damaged file.
     """
     name = _format(file.read(32))
     with _silence(tiff=name == "TIFF"):
@@ -270,7 +278,10 @@ def _format(beginning: bytes) -> str:
 
 
 def _unknown_tiff(file: BinaryIO) -> str:
-    """Return why Pillow cannot read a TIFF: it has an unknown kind of values, or it is damaged."""
+    """Return why Pillow cannot read a TIFF, as text: it has an unknown kind of values, or it is damaged.
+
+    Raises whatever Pillow raises where the TIFF's tags cannot be read.
+    """
     file.seek(0)
     header = file.read(8)
     tags = TiffImagePlugin.ImageFileDirectory_v2(header + file.read(8) if header[2:3] == b"+" else header)
@@ -288,7 +299,7 @@ def _too_large() -> ImageError:
 
 @contextmanager
 def _silence(tiff: bool) -> Iterator[None]:
-    """Hide warnings of Pillow and, while a TIFF is read, of libtiff, which writes to stderr itself."""
+    """Hide warnings of Pillow while the block runs, and, with `tiff`, of libtiff, which writes to stderr itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not tiff:
@@ -305,7 +316,7 @@ def _silence(tiff: bool) -> Iterator[None]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 where metadata cannot be read."""
+    """Return the EXIF orientation, usually 1 (upright) to 8; 1 where there is none or it cannot be read."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:

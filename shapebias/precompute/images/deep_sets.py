@@ -22,7 +22,11 @@ T = TypeVar("T")
 
 
 def with_scales(image_set: ImageSet) -> ImageSet:
-    """Return the images with a scale for every kind of images that has more than 8 bits, and with notes about these."""
+    """Return the images with a scale for every kind of image files with more than 8 bits, and a note on each scale.
+
+    The kinds and their ranges are found from some of the files, which are read; those that cannot be read are passed
+    over. Sets without such files, and drawn images, are returned unchanged.
+    """
     if image_set.read is not None:
         return image_set
     remote = is_url(os.fsdecode(image_set.prefix))
@@ -42,7 +46,7 @@ def with_scales(image_set: ImageSet) -> ImageSet:
 
 
 def _note(kind: str, scale: Scale, values: Range, count: int) -> str:
-    """Return a note about a kind's scale."""
+    """Return a line about a kind's scale, which follows from the range `values` of `count` images."""
     images = "1 image" if count == 1 else f"{count:,} images"
     why = f"declared by {images}" if values.declared else f"the largest value of {images} is {values.high:,.6g}"
     return f"{kind}: {scale.text} becomes 0 to 255 ({why})"

@@ -25,10 +25,10 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Scale:
-    """A conversion of values to 0 to 255, from the range `low` to `high`.
+    """A conversion of the values of an image to 0 to 255, from the range `low` to `high`.
 
-    shift:   for integers, the number of bits to shift right
-    strict:  whether values outside the range are errors, since their type excludes them; otherwise they are clipped
+    shift:   where it is done by shifting integers, the number of bits to the right; None: by multiplication
+    strict:  whether values outside the range are errors; otherwise they are clipped
     """
 
     low: float
@@ -37,9 +37,9 @@ class Scale:
     strict: bool = True
 
     def __call__(self, values: Values) -> Pixels:
-        """Return values as uint8; infinite values become the ends, NaN black.
+        """Return values as uint8 of the same shape; infinite values become 0 and 255, NaN becomes 0.
 
-        Raises `ImageError` for a value outside a strict range.
+        Raises `ImageError` for a finite value outside a strict range.
 
         >>> Scale(0.0, 1.0)(np.array([[0.0, 0.5, 1.0]]))
         array([[  0, 128, 255]], dtype=uint8)
@@ -55,20 +55,23 @@ class Scale:
 
     @property
     def text(self) -> str:
-        """The range, as text."""
+        """The range as text, such as `0 to 4,095`."""
         return f"{self.low:,.6g} to {self.high:,.6g}"
 
 
 @dataclass(frozen=True)
 class Range:
-    """The smallest and the largest value of one or several images. `declared`: whether their files say so."""
+    """The smallest and the largest value of one or several images.
+
+    `declared` says whether the images' files state the range; otherwise it is that of their values.
+    """
 
     low: float
     high: float
     declared: bool = False
 
     def __or__(self, other: "Range") -> "Range":
-        """Return the range of both."""
+        """Return the smallest range that holds both; it is declared if both are."""
         return Range(min(self.low, other.low), max(self.high, other.high), self.declared and other.declared)
 
 
@@ -76,8 +79,9 @@ def choose_scale(values: Range, *, is_float: bool) -> Scale:
     """Return the scale for values in a range; a range that files declare is used as it is.
 
     Otherwise, non-negative integers get the smallest usual number of bits that holds them (8, 10, 12, 14, 16). Floats
-    get the range 0 to 1, -1 to 1, 0 to 255 or 0 to 65535 if they lie in it and fill more than a tenth of it; others are
-    stretched.
+    get the first of the ranges 0 to 1, -1 to 1, 0 to 255 and 0 to 65535 that they lie in; for the last two their
+    maximum must exceed a tenth of the range. For any other values `low` becomes 0, `high` becomes 255, and what is
+    outside is clipped.
     """
     low, high = values.low, values.high
     bits = next((bits for bits in _BITS if high < 1 << bits), None)
@@ -94,11 +98,11 @@ def choose_scale(values: Range, *, is_float: bool) -> Scale:
 
 @dataclass(frozen=True)
 class Depth:
-    """The storage of values of more than 8 bits in an image file.
+    """The way in which an image file stores values of more than 8 bits.
 
-    kind:      such as `16-bit PNG`
+    kind:      the number of bits and the format, such as `16-bit PNG` or `float TIFF`
     raw:       Pillow's name for the layout of 16-bit colours; None for grey
-    declared:  the range that the file says its values have
+    declared:  the range that the file says its values have; None where it says none
     """
 
     kind: str
@@ -114,7 +118,7 @@ class Depth:
 def depth_of(image: Image.Image) -> Depth | None:
     """Return how an image, open but not loaded, stores its values; None where they have 8 bits or fewer.
 
-    Raises `ImageError` where Pillow would misread them.
+    Raises `ImageError` for a TIFF that keeps 16-bit colours in planes, which Pillow would misread.
     """
     layout = _layout(image)
     if image.mode == "F":
@@ -132,7 +136,10 @@ def depth_of(image: Image.Image) -> Depth | None:
 
 
 def read_values(image: Image.Image, depth: Depth, file: BinaryIO) -> Values:
-    """Return the values of a loaded image, [H, W] or [H, W, channels]; `file` is the open file."""
+    """Return the values of a loaded image with all their bits, [H, W] or, uint16, [H, W, 3 or 4 channels].
+
+    `file` is the image's open file: of 16-bit colours, of which Pillow keeps 8 bits, it is read again.
+    """
     values = np.asarray(image)
     if depth.raw is None:
         return values
@@ -148,10 +155,9 @@ def read_values(image: Image.Image, depth: Depth, file: BinaryIO) -> Values:
 
 
 def range_of(values: Values, depth: Depth) -> Range:
-    """Return the range that a file declares, if its values (without opacity) are within; else that of its finite
-    values.
+    """Return the range that a file declares, if it declares one and its values are within; else that of its values.
 
-    It is 0 to 1 where no value is finite.
+    Opacity and values that are not finite do not count. Where no value is finite, 0 to 1 stands for the values.
     """
     colours = values if depth.raw is None else values[..., :3]
     finite = colours[np.isfinite(colours)] if colours.dtype.kind == "f" else colours
@@ -161,7 +167,11 @@ def range_of(values: Values, depth: Depth) -> Range:
 
 
 def to_8_bits(image: Image.Image, depth: Depth, file: BinaryIO, scales: Mapping[str, Scale]) -> Image.Image:
-    """Return a loaded image with values from 0 to 255, by the scale of its kind, or else by its own range."""
+    """Return a loaded image with values of 8 bits, in mode L, RGB or RGBA.
+
+    The scale is the one of its kind in `scales`, or else follows from its own range. `file` is the image's open file.
+    Raises `ImageError` for a value outside a strict scale.
+    """
     scale = scales.get(depth.kind)
     colours = depth.raw is not None
     if colours and (scale.shift == 8 if scale is not None else np.asarray(image)[..., :3].max() >= 64):

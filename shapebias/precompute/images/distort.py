@@ -1,7 +1,8 @@
 """Distorted versions of an image: without texture, shape or colour, with less or other detail.
 
-Every function takes and returns pixels uint8 [H, W, 3]. Lengths are in pixels of a 224 px image and scale with the
-image. Random numbers are seeded by the image's path, so an image is changed in the same way in any batch, order or run.
+Distortions take and return pixels uint8 [H, W, 3]. Lengths are in pixels of a 224 px image and scale with the image.
+Random numbers are seeded by the run's seed and the image's path (see `generator`), so with one seed an image is changed
+in the same way in any batch, order or run.
 Imports Pillow and numpy only (scikit-image for contours), so that worker processes start fast.
 """
 
@@ -25,14 +26,17 @@ _CONTOUR_BLUR = 2.0
 
 @dataclass(frozen=True)
 class Distortion:
-    """A distortion by its name, such as `shuffle-4`, its kind and its strength."""
+    """A distortion: its name as the user wrote it (`shuffle-4`), its kind (`shuffle`) and its strength (4).
+
+    The unit of the strength depends on the kind: see the comments in `_KINDS`.
+    """
 
     name: str
     kind: str
     strength: float
 
     def __call__(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
-        """Return the changed image."""
+        """Return the changed pixels, uint8 [H, W, 3]; `random` comes from `generator`."""
         return _KINDS[self.kind].change(pixels, self.strength, random)
 
 
@@ -40,7 +44,7 @@ class Distortion:
 class _Kind:
     change: Callable[[Pixels, float, np.random.Generator], Pixels]
     strength: float  # default strength
-    range: tuple[float, float]
+    range: tuple[float, float]  # the least and the largest strength; equal for a kind that takes none
     whole: bool = False  # whether the strength is a whole number
 
 
@@ -65,7 +69,12 @@ def parse_distortion(name: str) -> Distortion:
 
 
 def generator(path: bytes, seed: int, name: str) -> np.random.Generator:
-    """Return random numbers for one image (its path in the set), a run's seed and a distortion."""
+    """Return a generator of random numbers for one image, the same for equal arguments.
+
+    path:  the image's path below the root of its set
+    seed:  the run's
+    name:  the kind of distortion, so that all its strengths get the same numbers
+    """
     return np.random.Generator(np.random.SFC64(int.from_bytes(_digest(path, seed, name), "little")))
 
 
@@ -115,7 +124,7 @@ def _jpeg(pixels: Pixels, strength: float, _: np.random.Generator) -> Pixels:
 
 
 def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
-    """Return n x n patches in another order.
+    """Return the image cut into n x n patches, n = `strength`, in a random order in which none stays in its place.
 
     Where n does not divide a side, its last rows or columns stay unchanged.
     """
@@ -129,7 +138,10 @@ def _shuffle(pixels: Pixels, strength: float, random: np.random.Generator) -> Pi
 
 
 def _mirror(pixels: Pixels, strength: float, random: np.random.Generator) -> Pixels:
-    """Return the mirrored image, shifted by up to `strength` px in both directions; its edges are reflected."""
+    """Return the image mirrored left to right and shifted by up to `strength` px down or up, and to a side.
+
+    The shift is random and never zero. What it uncovers shows the image's edge, reflected.
+    """
     most = max(1, round(strength * pixels.shape[0] / 224))
     while True:
         down, across = random.integers(-most, most, 2, endpoint=True).tolist()
@@ -141,7 +153,7 @@ def _mirror(pixels: Pixels, strength: float, random: np.random.Generator) -> Pix
 
 
 def _derangement(count: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return a random permutation that moves every element."""
+    """Return a random permutation of 0 to `count` - 1 that moves every element; of one element, 0 alone."""
     while True:
         order: npt.NDArray[np.int64] = random.permutation(count)
         if count < 2 or (order != np.arange(count)).all():

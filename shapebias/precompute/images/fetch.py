@@ -1,7 +1,8 @@
 """Reads images that are not files of their own: in tar files and on servers. Worker processes import it.
 
-A worker gets the *address* of such an image: a URL, or the image's path, its archive (a path or URL), offset and size,
-separated by NUL, which paths cannot contain.
+A decoder gets the *address* of an image, as bytes. Of a file it is the path, of a file on a server the URL. Of an image
+in a tar file it is four fields, separated by NUL, which paths cannot contain: the image's path, the archive (a path or
+URL), and the offset and size in it, in bytes.
 """
 
 import errno
@@ -20,11 +21,11 @@ _LARGEST = 1 << 31  # bytes read into memory
 
 @dataclass(frozen=True)
 class Members:
-    """The positions of images in tar files.
+    """The places of a listing's images in tar files.
 
     archives:      absolute paths or URLs
     archive:       int32 [images], index into `archives`
-    offset, size:  int64 [images], in bytes
+    offset, size:  int64 [images], the place of the image's file in its archive, in bytes
     """
 
     archives: list[bytes]
@@ -33,30 +34,30 @@ class Members:
     size: npt.NDArray[np.int64]
 
     def address(self, path: bytes, index: int) -> bytes:
-        """Return the address of an image with this path."""
+        """Return the address of the image with this index in the listing, whose full path is `path`."""
         archive = self.archives[self.archive[index]]
         return b"%b\0%b\0%d\0%d" % (path, archive, self.offset[index], self.size[index])
 
     def take(self, positions: npt.NDArray[np.int64]) -> "Members":
-        """Return the images at some positions."""
+        """Return the places of the images at these indices in the listing, in their order."""
         return Members(self.archives, self.archive[positions], self.offset[positions], self.size[positions])
 
 
 def path_of(address: bytes) -> bytes:
-    """Return the path in an address."""
+    """Return the path or URL of the image in an address, without its place in a tar file."""
     return address.partition(b"\0")[0]
 
 
 def is_file(address: str) -> bool:
-    """Return whether an address is the path of a file."""
+    """Return whether an address is the path of a file on this machine: no URL, and not in a tar file."""
     return "\0" not in address and not is_url(address)
 
 
 def fetch(address: str) -> bytes:
-    """Return the bytes at an address.
+    """Return the bytes of the image at an address that is a URL or in a tar file; a server is asked several times.
 
-    Raises OSError with a number where there is no such file or it cannot be read, EOFError where an archive is too
-    short, ShapebiasError where a server cannot be reached.
+    Raises OSError, with its `errno`, where there is no such file or it cannot be read or is over 2 GB, EOFError where
+    an archive is too short, ShapebiasError where a server cannot be reached.
     """
     _, *member = address.split("\0")
     if not member:

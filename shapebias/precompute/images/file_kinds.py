@@ -62,7 +62,7 @@ class LeftOut:
             self._counts[printable(os.path.splitext(os.fsdecode(name))[1].lower(), 20)] += 1  # noqa: PTH122 (bytes)
 
     def add_companion(self) -> None:
-        """Count a picture that belongs to another, such as the mask of a WebDataset sample."""
+        """Count a picture that belongs to another image, such as the mask in a WebDataset sample."""
         self._counts["companion pictures"] += 1
 
     def add_all(self, others: "LeftOut") -> None:
@@ -88,7 +88,7 @@ class LeftOut:
 
 
 def no_images(root: Path | str, left_out: LeftOut, more: str = "") -> UsageError:
-    """Return the error for a source `root` without images; `more` is added to its text."""
+    """Return the error, to be raised, for a source `root` without images; `more` is appended to its text."""
     kinds = " ".join(extension.decode() for extension in EXTENSIONS)
     held = f" (it has {left_out.text()})" if left_out else ""
     return UsageError(f"no images in {printable(os.fsencode(root))}{held}: name a folder with files in {kinds}{more}")

@@ -22,7 +22,7 @@ class ImageError(Exception):
 
 @dataclass(frozen=True)
 class Geometry:
-    """Fits an image to a network's input: resizes the short side to `resize`, then crops the central `crop` x `crop`.
+    """Fits an image to a network's input: resizes the short side to `resize` px, then crops the middle `crop` x `crop`.
 
     The result has the same bytes as torchvision's `Resize(resize, interpolation)` and `CenterCrop(crop)` for a PIL
     image. Raises `ValueError` if a size is not positive or the interpolation is unknown.
@@ -43,10 +43,10 @@ class Geometry:
             raise ValueError(f"interpolation must be bilinear, bicubic, nearest or lanczos, not {self.interpolation!r}")
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], read-only; black where the image is smaller.
+        """Return the pixels of an RGB `image`, uint8 [crop, crop, 3], black where the resized image is smaller.
 
-        An image with one channel gives uint8 [crop, crop]. Raises `ImageError` if the resized image's long side would
-        exceed 40,000 pixels.
+        An image with one channel gives uint8 [crop, crop]. The array may be read-only. Raises `ImageError` if the
+        resized image's long side would exceed 40,000 pixels.
         """
         size = self._resized(image.size)
         left, top = self._corner(size)
@@ -55,13 +55,13 @@ class Geometry:
         return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
     def transform_boxes(self, boxes: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.float64]:
-        """Return boxes in px of the network's input, cut off at its borders; those less than a pixel wide or high are
-        dropped.
+        """Return boxes of an image in px of the network's input, float64 [kept boxes, 4], cut off at its borders.
 
-        boxes:  [boxes, 4] (left, top, right, bottom), in px of the image
+        boxes:  float64 [boxes, 4] (left, top, right, bottom), in px of the image
         size:   the image's width and height
 
-        Raises `ImageError` as a call does.
+        Boxes that are then less than a pixel wide or high are dropped. Raises `ImageError` where the resized image
+        would be too large.
         """
         resized = self._resized(size)
         scale = np.divide(resized, size)
@@ -79,7 +79,10 @@ class Geometry:
         return resized, self._corner(resized)
 
     def _resized(self, size: Size) -> Size:
-        """Return width and height after resizing an image of a size. Raises `ImageError` where they are too large."""
+        """Return the width and height to which an image of this size is resized.
+
+        Raises `ImageError` where the long side would exceed 40,000 pixels.
+        """
         short, long = min(size), max(size)
         long = int(self.resize * long / short)
         if long > _MAX_SIDE:
@@ -87,8 +90,9 @@ class Geometry:
         return (self.resize, long) if size[0] <= size[1] else (long, self.resize)
 
     def _corner(self, resized: Size) -> Size:
-        """Return left and top of the crop in the resized image, rounded as in torchvision; negative where a side is
-        shorter.
+        """Return left and top of the crop in the resized image, rounded as in torchvision.
+
+        They are negative where the image's side is shorter than the crop.
         """
         left, top = (
             round((side - self.crop) / 2.0) if side >= self.crop else -((self.crop - side) // 2) for side in resized
@@ -102,7 +106,7 @@ class Geometry:
 
     @property
     def whole(self) -> "WholeImage":
-        """The geometry of the same input that shows whole images."""
+        """The geometry with the same input size and interpolation that shows images whole."""
         return WholeImage(self.crop, self.crop, self.interpolation)
 
 
@@ -132,8 +136,7 @@ _ResizeCrop = Callable[[Image.Image, tuple[int, int], tuple[int, int], int, str]
 
 
 class _Resizing:
-    """Resizes and crops images: with Pillow or, from some number of images on, with `resample`, which gives the same
-    bytes.
+    """Resizes and crops images: with Pillow or, from the 500th image on, with `resample`, which gives the same bytes.
 
     Loading the compiled loops of `resample` takes a process as long as resizing some hundred images. They are used only
     after they gave the same bytes as the installed Pillow for one image.
@@ -148,10 +151,10 @@ class _Resizing:
     def __call__(
         self, image: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int, interpolation: str
     ) -> Pixels:
-        """Return the pixels uint8 [crop, crop, 3] of an image resized to `size` (width, height), cropped from `corner`
-        (left, top).
+        """Return pixels uint8 [crop, crop, 3] of an image that is resized to `size` and then cropped.
 
-        An image with a single channel gives uint8 [crop, crop].
+        `size` is (width, height); `corner` is left and top of the crop in the resized image. An image with a single
+        channel gives uint8 [crop, crop].
         """
         self._images += 1
         fits = image.mode == "RGB" and crop <= min(size) and image.height <= 2 * image.width

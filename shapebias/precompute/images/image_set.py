@@ -29,14 +29,14 @@ class Skipped:
 
 @dataclass(kw_only=True)
 class ImageSet:
-    """Images in a fixed order. Names are untrusted: print them with `core.text.printable`.
+    """Images in a fixed order: the listing. Names are untrusted: print them with `core.text.printable`.
 
-    root:                                  the folder; str where it is not on this machine: a URL, or the name of tar
-                                           files
+    root:                                  the folder, as a Path; a str where there is none on this machine: a URL, or
+                                           the name of tar files
     paths:                                 relative to `root`, separated by `/`, as in the file system (any bytes but
                                            NUL)
     labels:                                int32 [images], an index into the class lists, -1 where an image has no label
-    class_ids, class_names, source_names:  see `labels.Labels`
+    class_ids, class_names, source_names:  see `labels.ImageLabels`
     read:                                  for images that are not files: returns pixels uint8 [H, W, 3] for a path
                                            (with `root` before it), or raises `ImageError`; worker processes import it.
                                            None: files
@@ -45,8 +45,9 @@ class ImageSet:
     annotate:                              likewise for uint8 [categories, H, W]: each pixel's concept, 0 or its number
                                            in `concepts`
     concepts:                              the concepts of `annotate`
-    members:                               the positions of the images in tar files
-    stamp:                                 changes with the files where they are on a server or in tar files
+    members:                               the positions of the images in tar files; None: not in tar files
+    stamp:                                 bytes that change when the files do, where these are on a server or in tar
+                                           files; else empty
     scales:                                for images with more than 8 bits, by kind: see `depth`
     notes:                                 what the user should know about the listing, such as which files were left
                                            out
@@ -81,25 +82,29 @@ class ImageSet:
 
     @property
     def prefix(self) -> bytes:
-        """The text before a path and its `/`, valid in any working directory."""
+        """The root as bytes, valid in any working directory: `prefix` + `/` + a path is an image's full path."""
         return os.fsencode(self.root if isinstance(self.root, str) else self.root.absolute())
 
     def address(self, index: int) -> bytes:
-        """Return the address of an image for a decoder: its path with `prefix` before it, or its position in a tar
-        file.
+        """Return the address of the image with this index in the listing, for `decoder`: see `fetch`.
+
+        It is the full path or URL; of an image in a tar file, its place there too.
         """
         path = self.prefix + b"/" + self.paths[index]
         return path if self.members is None else self.members.address(path, index)
 
     def take(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> "ImageSet":
-        """Return the images at some positions."""
+        """Return a set of the images at these positions (indices in the listing), in the order of the positions.
+
+        All else, classes and notes included, is as in this set.
+        """
         chosen = np.asarray(positions, np.int64)
         paths = [self.paths[index] for index in chosen.tolist()]
         members = None if self.members is None else self.members.take(chosen)
         return replace(self, paths=paths, labels=self.labels[chosen], members=members)
 
     def spread(self, limit: int) -> "ImageSet":
-        """Return at most `limit` of the images, evenly spread over the listing."""
+        """Return a set of at most `limit` of the images, evenly spread over the listing, in its order."""
         if limit >= len(self):
             return self
         return self.take([index * len(self) // limit for index in range(limit)])
@@ -112,8 +117,9 @@ class ImageSet:
 
 
 def image_keys(paths: Iterable[bytes], seed: int) -> npt.NDArray[np.int64]:
-    """Return a pseudo-random number for every image, int64 [images], from its path and the seed, whatever else is
-    listed.
+    """Return a pseudo-random number for every image, int64 [images], of any sign.
+
+    It depends on the image's path and on the seed alone, not on the other images.
     """
     person = f"{seed}".encode()[:16]
     digests = b"".join(hashlib.blake2b(path, digest_size=8, person=person).digest() for path in paths)
@@ -121,7 +127,10 @@ def image_keys(paths: Iterable[bytes], seed: int) -> npt.NDArray[np.int64]:
 
 
 def shared_folder(paths: Iterable[bytes]) -> bytes:
-    """Return the deepest folder that contains all paths; empty where there is none."""
+    """Return the deepest folder that contains all paths, without a `/` at its end; empty where they share none.
+
+    Raises ValueError for no paths.
+    """
     folders = [folder.split(b"/") for folder in {path.rpartition(b"/")[0] for path in paths}]
     first, last = min(folders), max(folders)
     differing = (depth for depth, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
@@ -129,7 +138,11 @@ def shared_folder(paths: Iterable[bytes]) -> bytes:
 
 
 def make_image_set(root: Path | str, paths: list[bytes], names: Sequence[bytes | None], **more: Any) -> ImageSet:
-    """Return an image set of paths and the names of their classes, in this order. `more` are further fields."""
+    """Return an image set of these paths, in their order.
+
+    `names` are the names of their classes (None: no label), from which `label_images` makes the labels. `more` are
+    further fields of `ImageSet`.
+    """
     labels = label_images(names)
     return ImageSet(
         root=root,
@@ -154,14 +167,14 @@ def image_set_by_folder(
 ) -> tuple[ImageSet, list[Skipped]]:
     """Return an image set in which folders are the classes, and the skipped pictures beside the class folders.
 
-    Where no folder is a class, the root is, if its name is a WordNet id. Raises UsageError as `labels.name_by_folder`
-    does.
+    Where no folder is a class, the root is the class of all images if its name is a WordNet id. Raises the UsageError
+    of `labels.name_by_folder`.
 
     source:     the user's name for the images
     is_folder:  whether `source` is a folder rather than a file
-    folders:    the paths whose folders count, where they differ from `paths`
-    sort:       sort by class, then by path, as bytes
-    more:       further fields
+    folders:    for each image the path whose folders decide its class; None: `paths`
+    sort:       whether images are sorted by class, then by path, as bytes; otherwise they stay in the order of `paths`
+    more:       further fields of `ImageSet`
     """
     classes = name_by_folder(folders or paths, source, is_folder=is_folder)
     own = os.fsencode(os.path.basename(os.path.abspath(root)))  # noqa: PTH100, PTH119 (keeps links; URLs)

@@ -20,7 +20,7 @@ from shapebias.core.text import printable
 
 _SPLIT = re.compile(r"(?:.*[_-])?(train|val|test|eval|dev)(?:ing|id|idation)?(?:[_-]?(?:set|images|[0-9]{1,4}))?")
 _NUMBER = re.compile(r"[0-9]{1,6}")
-_MOST_NUMBERED = 10_000  # up to so many classes, those without an image are listed too, so that a label is its number
+_MOST_NUMBERED = 10_000  # below this number, numbers without an image are classes too, so that a label is its number
 _DEPTH = 4  # number of folder levels in which WordNet ids are searched
 _SHOWN = 4
 
@@ -32,9 +32,10 @@ class ImageLabels:
     """The classes of images.
 
     labels:        int32 [images], an index into the class lists, -1 where an image has no label
-    class_ids:     the classes' names; ImageNet's 1000 WordNet ids where they are WordNet ids, or the numbers 0 to 999
-    class_names:   names to show: ImageNet's names, or the same
-    source_names:  the names in the source, in the order of their characters, with their index in the lists
+    class_ids:     the classes' names; ImageNet's 1000 WordNet ids where the names in the source are WordNet ids, or
+                   exactly the numbers 0 to 999
+    class_names:   names to show: ImageNet's names where the ids are ImageNet's, else the ids
+    source_names:  the names in the source, in the order of their characters, with their index in the class lists
     """
 
     labels: npt.NDArray[np.int32]
@@ -44,10 +45,11 @@ class ImageLabels:
 
 
 def label_images(names: Sequence[bytes | None]) -> ImageLabels:
-    """Return the labels of images from the names of their classes (bytes that are not UTF-8 become surrogates).
+    """Return the labels of images from the names of their classes; None is the name of an image without a label.
 
     If all names are WordNet ids of ImageNet (or like `n01440764_tench`), the classes are ImageNet's. If all are
-    numbers, a class is its number. Otherwise the classes are the names in the order of their characters.
+    different numbers, the classes are the numbers in ascending order, from 0 on where the largest is below 10,000.
+    Otherwise the classes are the names in the order of their characters. Bytes that are not UTF-8 become surrogates.
 
     >>> label_images([b"cat", b"dog", b"cat"]).labels
     array([0, 1, 0], dtype=int32)
@@ -80,17 +82,19 @@ def _classes(names: list[str]) -> tuple[list[str], dict[str, int]]:
 
 
 def _numbers(names: Sequence[str]) -> dict[str, int]:
-    """Return the numbers that names stand for; empty where one is not a number, or two are the same number."""
+    """Return the number that each name stands for; an empty dict where a name is no number of up to six digits, or two
+    are the same number.
+    """
     numbers = {name: int(name) for name in names if _NUMBER.fullmatch(name)}
     return numbers if len(numbers) == len(names) == len(set(numbers.values())) else {}
 
 
 @dataclass(frozen=True)
 class FolderClasses:
-    """The classes of paths by their folders.
+    """The classes of the images of a listing by their folders.
 
-    names:  the class of each path; None where it has none
-    stray:  positions of pictures beside the class folders, which are skipped
+    names:  the name of each image's class; None where it has none
+    stray:  indices of the images beside the class folders, which the caller skips
     """
 
     names: list[bytes | None]
@@ -102,8 +106,9 @@ def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = Tru
 
     The class is the first folder below those that all paths share, or the first that is a WordNet id where each path
     has one. Images beside the class folders are stray if they are fewer than those in the folders; otherwise the folder
-    is flat, and nothing has a class. `source` is the user's name for the images, a folder or (not `is_folder`) a file.
-    Raises UsageError where the folders are the splits of a data set, such as train and val.
+    is flat, and nothing has a class. Nor has anything where the only folder is a split of a data set, such as train.
+    `source` is the user's name for the images, a folder or (not `is_folder`) a file, for messages. Raises UsageError
+    where the folders are several splits, such as train and val.
     """
     folder_of = [path.rpartition(b"/")[0] for path in paths]
     times = Counter(folder_of)
@@ -125,13 +130,14 @@ def name_by_folder(paths: Sequence[bytes], source: str, *, is_folder: bool = Tru
 
 
 def is_wnid(folder: bytes) -> bool:
-    """Return whether a folder's name is a WordNet id of ImageNet."""
+    """Return whether a folder's name is a WordNet id of one of ImageNet's 1000 classes, or begins with one and `_`."""
     return imagenet.index_of_wnid(os.fsdecode(folder)) is not None
 
 
 def _share_a_folder(folders: Sequence[list[bytes]]) -> bool:
-    """Return whether all folders begin with the same one that is not a class: all are deeper, or it contains class
-    folders.
+    """Return whether all folders, lists of the names on their paths, begin with the same folder, which is no class.
+
+    It is no class where all images are in folders below it, or several folders or WordNet ids are directly in it.
     """
     if not all(folders) or len({names[0] for names in folders}) > 1 or is_wnid(folders[0][0]):
         return False
@@ -140,7 +146,7 @@ def _share_a_folder(folders: Sequence[list[bytes]]) -> bool:
 
 
 def _depth_of_wnids(folders: Sequence[list[bytes]]) -> int:
-    """Return the first depth at which all folders are WordNet ids; 0 where there is none."""
+    """Return the first of four depths at which the names on all folders' paths are WordNet ids; 0 where none is."""
     for depth in range(min(_DEPTH, min(map(len, folders), default=0))):
         if all(is_wnid(name) for name in {names[depth] for names in folders}):
             return depth
@@ -157,12 +163,13 @@ def _splits_text(splits: Sequence[bytes], source: str, is_folder: bool) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """The outputs of a network for the classes of images.
+    """Which of a network's outputs stands for which class of the images.
 
-    outputs:  int64 [classes of the images], -1 for a class that the network does not know; None where no rule fits
+    outputs:  int64 [classes of the images], the output's index, or -1 for a class that the network does not know; None
+              where no rule fits
     rule:     the rule in words; without outputs, what was found and what was needed
     notes:    what the user should know about the match
-    orders:   outputs in other usual orders of classes with such names, by the order's name
+    orders:   what `outputs` would be in other usual orders of classes with such names, by the order's name
     """
 
     outputs: Outputs | None
@@ -171,8 +178,12 @@ class Match:
     orders: dict[str, Outputs] = field(default_factory=dict)
 
     def targets(self, labels: npt.NDArray[np.int32], order: str | None = None) -> npt.NDArray[np.int32]:
-        """Return the right output of each image, int32 [images], -1 = none, from its label; `order` names another of
-        `orders`.
+        """Return the index of the right output of each image, int32 [images], -1 where it has none.
+
+        labels:  int32 [images], indices into the class lists, -1 where an image has no label
+        order:   the name in `orders` of the outputs to use; None: `outputs`
+
+        Raises KeyError for a name that is not in `orders`.
         """
         outputs = self.outputs if order is None else self.orders[order]
         if outputs is None or not len(outputs):
@@ -187,7 +198,8 @@ def match_outputs(
 
     The rules are: the names of the network's classes (`network_ids`), where they are known; numbers below `outputs`;
     ImageNet's classes, where there are 1000 outputs; the order of the names, where there are as many outputs.
-    `source_names` and `class_ids` are as in `ImageLabels`; `outputs` is None where the network gives no class scores.
+    `source_names` and `class_ids` are as in `ImageLabels`; `outputs` is the number of the network's outputs, None where
+    it gives no class scores. Nothing is raised: where no rule fits, the match says why.
     """
     if outputs is None:
         return Match(outputs=None, rule="the network gives no class scores")
@@ -218,7 +230,10 @@ def match_outputs(
 
 
 def _by_network(names: Mapping[str, int], class_ids: Sequence[str], network_ids: Sequence[str]) -> dict[str, int]:
-    """Return the outputs of the classes that the network names, also under other names of the same ImageNet class."""
+    """Return the output of each class that the network names too, also by another name of the same ImageNet class.
+
+    `names` are `ImageLabels.source_names`. Classes that the network does not name are left out.
+    """
     exact = {name: output for output, name in enumerate(network_ids)}
     loose = {imagenet.plain(name): output for output, name in enumerate(network_ids)}
     known = {}
@@ -236,9 +251,11 @@ def _by_network(names: Mapping[str, int], class_ids: Sequence[str], network_ids:
 
 
 def _by_imagenet(names: Sequence[str]) -> dict[str, int]:
-    """Return the ImageNet classes of names, if one is a WordNet id or more than half are names of classes.
+    """Return ImageNet's class index for each of the names that has one; empty unless one is a WordNet id or more than
+    half are names of classes.
 
-    A name shared by two classes (`crane`) means the one without another name in the list, if there is one.
+    A name that two classes share (`crane`) means the one of them that no other name in the list means; where that does
+    not decide, the name is left out.
     """
     by_wnid = {name: index for name in names if (index := imagenet.index_of_wnid(name)) is not None}
     by_name = {name: index for name in names if (index := imagenet.index_of_name(name)) is not None}
@@ -265,9 +282,12 @@ def _imagenet_match(source_names: Mapping[str, int], count: int, known: Mapping[
 def _by_number(
     source_names: Mapping[str, int], count: int, numbers: Mapping[str, int], outputs: int, *, any_order: bool
 ) -> Match:
-    """Return the match of numbers below `outputs`; or of 1 to `outputs`, counted from 1.
+    """Return the match of class names that are numbers: each is its output, counted from 1 if the largest is `outputs`.
 
-    With `any_order`, the network may have been trained on folders in its own order.
+    count:      the number of the images' classes
+    numbers:    the number that each name stands for
+    any_order:  whether the network does not say its classes, so that it may have sorted its folders otherwise; then a
+                note says so
     """
     first = int(max(numbers.values()) == outputs)
     by_number = {name: number - first for name, number in numbers.items()}
@@ -305,13 +325,13 @@ def _by_order(source_names: Mapping[str, int], count: int) -> Match:
 
 
 def natural_key(name: str) -> list[tuple[str, int]]:
-    """Return timm's sort key of class folders: numbers by value, the text between them in lower case."""
+    """Return a key that sorts class folders as timm does: numbers by value, the text between them in lower case."""
     parts = re.split(r"([0-9]+)", name.lower())
     return [(text, int(number)) for text, number in zip(parts[::2], [*parts[1::2], "-1"], strict=True)]
 
 
 def _array(known: Mapping[str, int], source_names: Mapping[str, int], count: int) -> Outputs:
-    """Return the outputs by the classes' indices, int64 [classes], from the outputs by name."""
+    """Return the outputs by the classes' indices, int64 [count], from those by name; -1 for a class not in `known`."""
     outputs = np.full(count, -1, np.int64)
     for name, output in known.items():
         outputs[source_names[name]] = output
@@ -319,13 +339,16 @@ def _array(known: Mapping[str, int], source_names: Mapping[str, int], count: int
 
 
 def _unknown(names: Sequence[str], known: Mapping[str, int], whose: str) -> list[str]:
-    """Return notes about classes without an output."""
+    """Return a note, as a list of one line, that counts the names that are not in `known`; empty where all are.
+
+    `whose` says in it whose classes they are not, such as `ImageNet's`.
+    """
     missing = [name for name in names if name not in known]
     counted = f"{len(missing)} of {len(names)} classes are not {whose} ({_some(missing)})"
     return [f"{counted}: their images have no label"] if missing else []
 
 
 def _some(names: Sequence[str]) -> str:
-    """Return the first few names as text."""
+    """Return the first four names as text, with an ellipsis where there are more."""
     more = ", …" if len(names) > _SHOWN else ""
     return ", ".join(printable(name, 30) for name in names[:_SHOWN]) + more

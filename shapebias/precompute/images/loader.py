@@ -24,7 +24,7 @@ from shapebias.precompute.images.versions import make_versions
 from shapebias.precompute.images.worker import Job, Outcome, Pixels, Worker, anonymous_file, map_pixels
 
 _AHEAD = 2  # batches that the workers fill while the caller uses others
-_WORTH = 32  # images: for fewer a worker is not worth its start
+_WORTH = 32  # images for each worker: for fewer another worker is not worth its start
 _CHUNK = 16  # images a task: few, so that the first batch comes early; enough that messages cost nothing
 
 
@@ -32,11 +32,11 @@ _CHUNK = 16  # images a task: few, so that the first batch comes early; enough t
 class Batch:
     """Some images of a listing, in its order.
 
-    positions:   int64 [B], where they are in the listing
-    pixels:      uint8 [B, H, W, 3], or [B, versions, H, W, 3] in which each version is C-contiguous; valid until the
-                 next batch is asked for
+    positions:   int64 [B], the images' indices in the listing, ascending
+    pixels:      uint8 [B, H, W, 3]; or [B, versions, H, W, 3], in which each version of all images is C-contiguous;
+                 valid until the batch is given back, or, in a `for` loop over the loader, until the next one
     thumbnails:  B encoded images, or None where they were not asked for
-    slot:        the part of the memory that the pixels lie in
+    slot:        the index of the part of `Loader.memory` that the pixels lie in
     files:       the bytes of images that the caller decodes itself; empty where there are pixels
     """
 
@@ -56,16 +56,22 @@ class Loader:
 
     The batches are the same for any number of workers: images that fail are left out of their batch and appended to
     `skipped`, in listing order, and a batch of which nothing is left is not given. Workers start, and begin to decode,
-    when the loader is made; `workers=0` decodes in this process. A loader is used once. A worker's death (a decoder's
-    crash, the system's out-of-memory killer) costs only the image that kills a fresh worker too. `decode_function`
-    (path -> uint8 [crop, crop, 3], or bytes that the caller decodes itself, or `ImageError`) can stand in for
-    `decode.read_pixels`; workers must be able to import it. Whatever else it raises comes out of the iteration. With
-    `version_count` it gives as many versions of each image, uint8 [versions, crop, crop, 3], the first of which is the
-    thumbnail's. `members`: where the images are, if in tar files.
+    when the loader is made; `workers=0` decodes in this process, when a batch is asked for. A loader is used once. A
+    worker's death (a decoder's crash, the system's out-of-memory killer) costs only the image that kills a fresh worker
+    too.
 
-    Who uses several batches at a time says how many (`held`), asks for each by `next_batch`, and gives each back.
+    root, paths:      the folder (or the text before the paths) and the images' paths below it
+    decode_function:  stands in for `decode.read_pixels`: from an address (see `fetch`) to uint8 [crop, crop, 3], bytes
+                      that the caller decodes itself, or `ImageError`; whatever else it raises comes out of the
+                      iteration. Workers must be able to import it
+    version_count:    how many versions of each image `decode_function` returns, uint8 [versions, crop, crop, 3], the
+                      first of which becomes the thumbnail; None: one, without that axis
+    members:          where the images are in tar files; None where they are files
+    held:             how many batches the caller uses at a time; with more than one, the caller asks for each by
+                      `next_batch` and returns it by `give_back`
 
-    memory:  uint8 [slots, versions, images of a slot, crop, crop, 3], in which all batches lie
+    The attribute `memory`, uint8 [slots, versions, images of a slot, crop, crop, 3], holds the pixels of all batches.
+    Raises `ShapebiasError` while it is iterated where workers do not start or a server cannot be reached.
     """
 
     def __init__(
@@ -124,11 +130,14 @@ class Loader:
 
     @property
     def ready(self) -> bool:
-        """Whether the next batch is decoded already."""
+        """Whether the next batch is decoded already; never where this process decodes, nor after the last batch."""
         return bool(self._pending) and all(chunk.done() for chunk in self._pending[0].chunks)
 
     def next_batch(self) -> Batch | None:
-        """Return the next batch, whose pixels stay until it is given back; None after the last."""
+        """Return the next batch that has an image left; None after the last.
+
+        Waits until it is decoded. Its pixels stay until `give_back` is called with it.
+        """
         while self._pending:
             batch = self._collect(self._pending.popleft())
             if len(batch.positions):
@@ -161,7 +170,7 @@ class Loader:
         return map_pixels(file.fileno(), self._job.shape)
 
     def _submit(self, slot: int) -> None:
-        """Start decoding the next batch into a slot."""
+        """Start decoding the next batch into a slot, if images are left."""
         first = self._next
         last = min(first + self._batch_size, len(self._paths))
         if first >= last:
@@ -176,7 +185,7 @@ class Loader:
         self._pending.append(_Pending(first, last - first, slot, chunks))
 
     def _address(self, index: int) -> bytes:
-        """Return the address of an image for a worker, see `fetch`."""
+        """Return the address of the image with this index in the listing, for a decoder: see `fetch`."""
         path = self._folder + b"/" + self._paths[index]
         return path if self._members is None else self._members.address(path, index)
 
@@ -210,13 +219,13 @@ class Loader:
 
 
 class _Chunk(Protocol):
-    """The outcomes of a few images."""
+    """The outcomes of a few neighbouring images of a batch, which may still be decoded: a future, or `_Later`."""
 
     def done(self) -> bool:
-        """Return whether they are there."""
+        """Return whether the images are decoded."""
 
     def result(self) -> list[Outcome]:
-        """Return them, as soon as they are there."""
+        """Wait until the images are decoded, and return their outcomes. Raises what decoding raised."""
 
 
 @dataclass
@@ -226,14 +235,18 @@ class _Later:
     result: Callable[[], list[Outcome]]
 
     def done(self) -> bool:
-        """Return whether they are there: never before."""
+        """Return False: the images are decoded only when `result` is called."""
         return False
 
 
 @dataclass
 class _Pending:
-    """A batch that is being decoded: where it starts in the listing, how many images it has, its slot, and the
-    outcomes of its chunks.
+    """A batch that is being decoded.
+
+    first:   the index of its first image in the listing
+    count:   how many images it has
+    slot:    the part of the memory that it is decoded into
+    chunks:  the outcomes of its images, a few at a time, in order
     """
 
     first: int
@@ -255,13 +268,14 @@ def load(
     undecoded: Callable[[bytes], Pixels | bytes] | None = None,
     held: int = 1,
 ) -> Loader:
-    """Return a loader of an image set, whether its images are files or drawn.
+    """Return a loader of an image set, whether its images are files or drawn, in batches of `batch_size`.
 
-    versions:  the versions of every image to load (see `versions.Versions`)
-    seed:      of the versions
-    packed:    a function from a path to several arrays, and their number
-    undecoded: a function from a path to pixels, or to bytes that the caller decodes itself
-    held:      how many batches are used at a time
+    workers, thumbnails, held:  as in `Loader`
+    versions:                   the names of the versions of every image to load (see `versions.Versions`); None: the
+                                image alone
+    seed:                       of the versions' distortions
+    packed:                     where annotated images are loaded, `Annotations.pack` and `Annotations.versions`
+    undecoded:                  a function from an address to pixels, or to bytes that the caller decodes itself
     """
     decode: Callable[[bytes], Pixels | bytes]
     decode, count = (image_set.decoder(geometry), None) if packed is None else packed
@@ -284,8 +298,9 @@ def load(
 
 
 def default_workers(images: int) -> int:
-    """Return how many workers to use for so many images: one per usable processor, or none for less than `_WORTH`
-    images.
+    """Return how many workers to use for so many images, at least 1.
+
+    There is one for each processor that this process may use, but at most one for every 32 images.
     """
     count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     return max(1, min(count or 1, -(-images // _WORTH)))

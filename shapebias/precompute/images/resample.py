@@ -25,12 +25,12 @@ FILTERS = tuple(_SUPPORT)
 
 @dataclass(frozen=True)
 class PixelWeights:
-    """The weights of input pixels in some output pixels of a side.
+    """The weights of the input pixels in some neighbouring output pixels, along one side of an image.
 
-    Output i is the sum over k of weight[i, k] * input[start[i] + k].
+    Output i is the sum over k < count[i] of weight[i, k] * input[start[i] + k].
 
-    start, count:  int64 [outputs]
-    weight:        int32 [outputs, most], where 1 << 22 stands for 1
+    start, count:  int64 [outputs], the first input pixel of an output, and how many there are
+    weight:        int32 [outputs, most], where 1 << 22 stands for 1; 0 from count[i] on
     """
 
     start: NDArray[np.int64]
@@ -39,22 +39,22 @@ class PixelWeights:
 
     @property
     def first(self) -> int:
-        """The first input pixel that is used."""
+        """The index of the first input pixel that is used."""
         return int(self.start[0])
 
     @property
     def stop(self) -> int:
-        """The input pixel behind the last one that is used."""
+        """The index after that of the last input pixel that is used."""
         return int((self.start + self.count).max())
 
 
 def resize_crop(
     image: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int, interpolation: str
 ) -> NDArray[np.uint8]:
-    """Return the pixels uint8 [crop, crop, 3] of an RGB image resized to `size` (width, height), cropped from `corner`
-    (left, top).
+    """Return pixels uint8 [crop, crop, 3] of an RGB image that is resized to `size` and then cropped.
 
-    The crop lies within the resized image; the interpolation is one of `FILTERS`.
+    `size` is (width, height); `corner` is left and top of the crop, which must lie within the resized image. The
+    interpolation is one of `FILTERS`.
     """
     across = _weights(image.width, size[0], corner[0], crop, interpolation)
     down = _weights(image.height, size[1], corner[1], crop, interpolation)
@@ -68,8 +68,9 @@ def resize_crop(
 
 @lru_cache(256)
 def _weights(side: int, resized: int, first: int, outputs: int, interpolation: str) -> PixelWeights:
-    """Return the weights of `outputs` outputs from `first` on, for a side of length `side` that is resized to
-    `resized`.
+    """Return the weights for the output pixels from `first` to `first` + `outputs` - 1 of a side.
+
+    The side has `side` px and is resized to `resized` px.
     """
     scale = side / resized
     stretch = max(scale, 1.0)  # scale of the filter: a smaller image is an average
@@ -86,7 +87,10 @@ def _weights(side: int, resized: int, first: int, outputs: int, interpolation: s
 
 
 def _filter(x: NDArray[np.float64], interpolation: str) -> NDArray[np.float64]:
-    """Return a filter's values at distances from its centre, in output pixels."""
+    """Return a filter's values, float64, at the signed distances `x` from its centre.
+
+    Distances are in pixels of the smaller of the two images.
+    """
     x = np.abs(x)
     if interpolation == "bilinear":
         return np.maximum(1 - x, 0.0)
@@ -98,7 +102,10 @@ def _filter(x: NDArray[np.float64], interpolation: str) -> NDArray[np.float64]:
 
 @numba.njit(nogil=True, cache=True)
 def _mix_columns(pixels: Any, weight: Any, start: Any, count: Any, mixed: Any) -> None:
-    """Fill mixed uint8 [H, 3 * outputs] from pixels uint8 [H, W, 3]."""
+    """Fill `mixed`, uint8 [H, 3 * outputs], with the weighted sums along the rows of `pixels`, uint8 [H, W, 3].
+
+    `weight`, `start` and `count` are as in `PixelWeights`.
+    """
     for y in range(pixels.shape[0]):
         line = pixels[y]
         for x in range(weight.shape[0]):
@@ -115,7 +122,10 @@ def _mix_columns(pixels: Any, weight: Any, start: Any, count: Any, mixed: Any) -
 
 @numba.njit(nogil=True, cache=True)
 def _mix_rows(pixels: Any, weight: Any, start: Any, count: Any, mixed: Any) -> None:
-    """Fill mixed uint8 [outputs, N] from pixels uint8 [H, N]."""
+    """Fill `mixed`, uint8 [outputs, N], with the weighted sums along the columns of `pixels`, uint8 [H, N].
+
+    `weight`, `start` and `count` are as in `PixelWeights`.
+    """
     total = np.empty(pixels.shape[1], np.int32)
     for y in range(weight.shape[0]):
         total[:] = _ROUND

@@ -1,4 +1,4 @@
-"""The unchanged and the distorted versions of an image in one array, decoded once by one worker process."""
+"""The unchanged and the distorted versions of an image in one array, for which the image is decoded once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,13 +21,14 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Versions:
-    """A function from the path of an image to its versions, uint8 [versions, crop, crop, 3], in the order of `names`.
+    """A function from an image's address to its versions, uint8 [versions, crop, crop, 3], in the order of `names`.
 
-    names:   `clean`, `silhouette`, or distortions
-    seed:    of the distortions, together with the path below `root`
-    root:    the beginning of all paths
-    decode:  returns pixels uint8 [crop, crop, 3] for a path
-    mask:    returns uint8 [crop, crop] for a path, 255 where an object is
+    names:   `clean`, `silhouette`, or distortions such as `shuffle-4`
+    seed:    the run's; with an image's path below `root` it decides the random numbers of the distortions
+    root:    the folder or other text that all paths begin with
+    decode:  returns pixels uint8 [crop, crop, 3] for an address, or raises `ImageError`
+    mask:    returns uint8 [crop, crop] for an address, 128 or more where an object is; raises `ImageError` where the
+             image has no mask
     """
 
     names: tuple[str, ...]
@@ -37,7 +38,7 @@ class Versions:
     mask: Callable[[bytes], Pixels]
 
     def __call__(self, path: bytes) -> Pixels:
-        """Return the versions of an image. Raises `ImageError` if it cannot be read."""
+        """Return the versions of the image at this address. Raises the errors of `decode`."""
         pixels = self.decode(path)
         relative = path_of(path).removeprefix(self.root).lstrip(b"/")
         return np.stack([self._version(name, pixels, path, relative) for name in self.names])
@@ -59,12 +60,15 @@ class Versions:
 
 
 def _nothing(path: bytes) -> Pixels:
-    """Raise ImageError, in place of the masks of images that have none."""
+    """Raise ImageError: stands in for `ImageSet.mask` in sets of images without masks."""
     raise ImageError("has no mask")
 
 
 def make_versions(image_set: ImageSet, geometry: Geometry, names: tuple[str, ...], seed: int) -> Versions:
-    """Return the function that makes the versions `names` of an image set's images."""
+    """Return the function that makes the versions `names` of an image set's images, for a network's geometry.
+
+    Raises nothing; an unknown name raises UsageError when the function is called.
+    """
     mask: Callable[[bytes], Pixels] = partial(read_mask, geometry=geometry)
     if image_set.read is not None:
         mask = partial(fit_pixels, read=image_set.mask or _nothing, geometry=geometry)

@@ -28,16 +28,19 @@ from shapebias.precompute.images.decode import encode_thumbnail
 from shapebias.precompute.images.geometry import ImageError
 
 Pixels = npt.NDArray[np.uint8]
-# The result of one image: its thumbnail (empty where none was requested) or its file, or why it is skipped.
+# The result of one image: its encoded thumbnail (b"" where none was asked for) or its file, or why it is skipped.
 Outcome = bytes | str
 
 
 @dataclass(frozen=True)
 class Job:
-    """The work for every image, and the shape of the shared memory: [slots, versions, images of a slot, H, W, 3].
+    """The work for every image, and the shape of the shared memory.
 
-    A version of all images of a slot lies in one piece, as a network takes it. `decode` returns bytes for an image that
-    the caller decodes itself.
+    decode:      returns the pixels of an address (see `fetch`), uint8 [H, W, 3] or [versions, H, W, 3], or bytes that
+                 the caller decodes itself, or raises `ImageError`
+    thumbnails:  whether the first version of each image is also encoded as a thumbnail
+    shape:       [slots, versions, images of a slot, H, W, 3]: one version of all images of a slot lies in one piece, as
+                 a network takes it
     """
 
     decode: Callable[[bytes], Pixels | bytes]
@@ -45,7 +48,10 @@ class Job:
     shape: tuple[int, ...]
 
     def run(self, paths: list[bytes], images: Pixels) -> list[Outcome]:
-        """Decode images into uint8 [versions, images, H, W, 3]."""
+        """Decode images into `images`, uint8 [versions, len(paths), H, W, 3]; return the outcome of each.
+
+        Where an image fails, its place in `images` keeps what was there. Raises what `decode` raises but `ImageError`.
+        """
         outcomes: list[Outcome] = []
         for index, path in enumerate(paths):
             try:
@@ -63,7 +69,8 @@ class Job:
 class Worker:
     """A process that decodes images, and is replaced when it dies.
 
-    One thread at a time may use it; any thread may close it.
+    `job` is a pickled `Job`, `memory` the descriptor of the file with the shared memory. The process starts at once.
+    One thread at a time may call `decode`; any thread may call `close`.
     """
 
     def __init__(self, job: bytes, memory: int) -> None:
@@ -75,9 +82,10 @@ class Worker:
         self._process = self._start()
 
     def decode(self, slot: int, first: int, paths: list[bytes]) -> list[Outcome]:
-        """Decode images into a slot of the shared memory, from its `first` image on.
+        """Decode images into a slot of the shared memory, from its `first` image on; return the outcome of each.
 
-        Raises the job's errors, and `ShapebiasError` if no process can be started.
+        An image that kills the process, and a fresh one too, gets a reason as its outcome. Raises the job's errors,
+        `ShapebiasError` if the process does not start, and `CancelledError` if the worker is closed meanwhile.
         """
         outcomes = self._ask(slot, first, paths)
         if outcomes is None and len(paths) > 1:
@@ -93,7 +101,10 @@ class Worker:
             self._end()
 
     def _ask(self, slot: int, first: int, paths: list[bytes]) -> list[Outcome] | None:
-        """Return the answer to a task, or None if the process died during it; then there is a new process."""
+        """Return the outcomes of a task; None if the process died during it, in whose place a new one is started.
+
+        Raises the errors of `decode`.
+        """
         tasks, answers = _pipes(self._process)
         try:
             if not self._ready:
@@ -151,7 +162,7 @@ def _pipes(process: "subprocess.Popen[bytes]") -> tuple[IO[bytes], IO[bytes]]:
 
 
 def anonymous_file() -> IO[bytes]:
-    """Return a file in memory without a name (where the system supports it), freed when the last process closes it."""
+    """Return a file without a name, freed when the last process closes it: in memory on Linux, else on the disk."""
     if sys.platform == "linux":
         return open(os.memfd_create("shapebias-images"), "r+b")  # noqa: PTH123 (a descriptor has no path)
     else:
@@ -161,17 +172,20 @@ def anonymous_file() -> IO[bytes]:
 
 
 def map_pixels(descriptor: int, shape: tuple[int, ...]) -> Pixels:
-    """Return the file's memory as pixels, uint8, shared by all processes that map it.
+    """Return the content of the open file `descriptor` as pixels, uint8 of this shape, writable.
 
-    It is freed with the last array.
+    All processes that map the file share it. The mapping ends with the last array on it.
     """
     memory = mmap.mmap(descriptor, int(np.prod(shape)))
     return np.frombuffer(memory, np.uint8).reshape(shape)
 
 
 def _work(tasks: IO[bytes], memory: int) -> None:
-    """Run a worker: read a job, then tasks, and answer each with the results of its images, until the caller is
-    gone.
+    """Run a worker: read a job from `tasks`, then its tasks, until the caller is gone.
+
+    The first answer, on standard output, is True: the worker is ready. Then every task (slot, first, paths) is answered
+    with the outcomes of its images, or with the exception that it raised. `memory` is the descriptor of the shared
+    memory.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(5)  # the network comes first

@@ -10,18 +10,22 @@ MeasureMissing = Callable[[list[int], int], Iterable[tuple[int, Part]]]
 
 
 class BatchHalving:
-    """Halves the batches of all scans each time that one does not fit into memory, and says so in `notes`."""
+    """Halves the batches of all further scans each time that a batch does not fit into memory.
+
+    `notes` has a line for each time.
+    """
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self._largest: int | None = None  # batch that fits, once that is known
+        self._largest: int | None = None  # the number of images that a batch may have; None while no limit is known
 
     def measure_all(self, shards: Shards, batch_size: int, measure: MeasureMissing) -> None:
         """Measure every missing shard of `shards` and keep its part.
 
-        `measure(missing, batch_size)` yields the number and the part of at least some of the missing shards. Where it
-        raises OutOfMemoryError, it is called again with batches of half the size for the shards that are still missing.
-        Raises OutOfMemoryError where even one image is too large.
+        `measure(missing, batch_size)` gets the missing shards' numbers and the number of images in a batch; it yields
+        the number and the part of at least one of these shards. Where it raises OutOfMemoryError, it is called again
+        with batches of half the size for the shards that are still missing. Raises OutOfMemoryError where even one
+        image is too large, and the other errors of `measure` and `Shards.keep`.
         """
         while missing := shards.missing():
             fitting = min(batch_size, self._largest or batch_size)
@@ -32,7 +36,10 @@ class BatchHalving:
 
     @staticmethod
     def _measured(shards: Shards, parts: Iterable[tuple[int, Part]], *, last: bool) -> bool:
-        """Keep parts, and return whether there was enough memory; on the `last` attempt OutOfMemoryError is raised."""
+        """Keep the parts, and return whether there was enough memory to measure them all.
+
+        Where there was not, the `last` attempt raises OutOfMemoryError.
+        """
         try:
             shards.keep_all(parts)
         except OutOfMemoryError:

@@ -18,13 +18,15 @@ from shapebias.precompute.statistics.kernels.on_gpu import fault
 
 
 class LocalEngine:
-    """Measures shards in this process and keeps their parts in `folder`; parts that are already there are not measured
-    again.
+    """Measures shards in this process and keeps their parts in a folder.
 
-    Where the device has too little memory for a batch, batches are halved (see `BatchHalving`), as `notes` then say.
+    Shards whose parts are already there are not measured again. Where the device has too little memory for a batch,
+    batches are halved (see `BatchHalving`), as `notes` then say.
 
-    seconds:  of all scans and tasks so far
-    waited:   the part of them spent waiting for images
+    runners:  the networks of the run, on `device`
+    folder:   where the parts of each scan are kept, in a sub-folder of its own
+    seconds:  how long all scans and tasks have taken so far
+    waited:   how many of these seconds scans waited for images
     """
 
     def __init__(
@@ -37,13 +39,16 @@ class LocalEngine:
 
     @property
     def notes(self) -> list[str]:
-        """Remarks for the user."""
+        """Remarks for the user, a line each: batches that were halved, and why statistics on a GPU are slower."""
         reason = fault() if self._device.is_cuda else None
         slower = [] if reason is None else [f"statistics by PyTorch's own operations, which take longer: {reason}"]
         return [*self._halving.notes, *slower]
 
     def run(self, scan: Scan) -> Shards:
-        """Measure every shard of a scan. Raises ShapebiasError."""
+        """Measure every shard of a scan that has no part in the folder, and return the parts of all shards.
+
+        Raises ShapebiasError where a network fails, or images or parts cannot be read or written.
+        """
         start = time.perf_counter()
         stream = Stream(scan.image_set, self._settings, self._device, self._progress)
         batch_size = scan.batch_size(stream)
@@ -62,7 +67,7 @@ class LocalEngine:
         return shards
 
     def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        """Yield each task's number and result. Raises ShapebiasError."""
+        """Yield each task's index in `tasks` and its result, in order. Raises the ShapebiasError of a task."""
         for number, task in enumerate(tasks):
             start = time.perf_counter()
             result = task(self._runners, self._device, self._progress)

@@ -33,9 +33,10 @@ _AHEAD = 2  # shards assigned to a worker: one is measured, one waits
 
 
 class RayEngine:
-    """Parts come to this process, which keeps them in `folder`, one at a time; see `LocalEngine` for the rest.
+    """Measures shards in workers on a Ray cluster; this process keeps their parts in `folder`.
 
-    Every worker has its own networks and its own processes that decode. One that dies is started again.
+    Parts that are already there are not measured again. Every worker has its own networks and its own processes that
+    decode. A worker that dies is started again by Ray. Use the engine as a context manager: it connects to the cluster.
     """
 
     def __init__(
@@ -48,9 +49,12 @@ class RayEngine:
         folder: Path,
         add_gpu: Callable[[str], None],
     ) -> None:
-        """Prepare the engine.
+        """Prepare the engine without contacting the cluster.
 
-        `device` is the workers' (`worker_device`); `add_gpu` gets the name of every GPU that measured a part.
+        image_set:  the probe images; only their classes are sent to the workers from here
+        device:     the workers' (`worker_device`)
+        folder:     where the parts of each scan are kept, in a sub-folder of its own
+        add_gpu:    is called with the name of the GPU for every result that comes from one
         """
         self._settings, self._progress, self._folder = settings, progress, folder
         self._device, self._add_gpu = device, add_gpu
@@ -61,11 +65,11 @@ class RayEngine:
 
     @property
     def notes(self) -> list[str]:
-        """Remarks for the user."""
+        """Remarks for the user, a line each: how many workers measured, and batches that were halved."""
         return self._halving.notes
 
     def __enter__(self) -> Self:
-        """Connect to the cluster. Raises ShapebiasError where it cannot be reached, or has no room for a worker."""
+        """Connect to the cluster, unless this process is connected. Raises ShapebiasError where that fails."""
         if not ray.is_initialized():
             address = os.environ.get("RAY_ADDRESS")
             try:
@@ -90,7 +94,10 @@ class RayEngine:
             ray.kill(worker)
 
     def run(self, scan: Scan) -> Shards:
-        """Measure every shard of a scan. Raises ShapebiasError."""
+        """Measure every shard of a scan that has no part in the folder, and return the parts of all shards.
+
+        Raises ShapebiasError where a network fails, the cluster has no room for a worker, or a worker dies repeatedly.
+        """
         stream = Stream(scan.image_set, self._settings, self._device, self._progress)
         batch_size = scan.batch_size(stream)
         ranges = scan.shards(batch_size, self._settings.shard_size, self._device.device.type)
@@ -107,14 +114,17 @@ class RayEngine:
         return shards
 
     def _measured(self, scan: Scan, shards: Shards, missing: list[int], batch_size: int) -> Iterator[tuple[int, Part]]:
-        """Yield shards as they are finished, in any order."""
+        """Yield the number and the part of each shard whose number is in `missing`, as they are finished."""
         sent = ray.put(scan)
         yield from self._distribute(
             missing, lambda worker, number: worker.measure.remote([sent], shards.ranges[number], batch_size)
         )
 
     def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        """Yield each task's number and result as they are finished, in any order. Raises ShapebiasError."""
+        """Yield each task's index in `tasks` and its result, as they are finished, in any order.
+
+        Raises ShapebiasError, as `run` does.
+        """
         self._progress.stage("tasks of Ray's workers", len(tasks))
         for number, result in self._distribute(
             range(len(tasks)), lambda worker, number: worker.perform.remote(tasks[number])
@@ -123,7 +133,10 @@ class RayEngine:
             self._progress.advance(1)
 
     def _distribute(self, numbers: Sequence[int], give: Callable[[Any, int], Any]) -> Iterator[tuple[int, Any]]:
-        """Yield numbers and the results of workers; `give(worker, number)` starts one and returns its reference."""
+        """Yield each of the numbers and its result, as the workers finish them, in any order.
+
+        `give(worker, number)` starts the work on a number by a worker and returns Ray's reference to its result.
+        """
         if not numbers:
             return
         if not self._workers:
@@ -149,9 +162,9 @@ class RayEngine:
             give_next(worker)
 
     def _start(self, shards: int) -> list[Any]:
-        """Start as many workers as there is room for, and no more than shards.
+        """Start as many workers as the cluster has room for, at most the user's number and one for each shard.
 
-        Raises ShapebiasError where there is no room.
+        Returns Ray's references to them. Raises ShapebiasError where there is room for none.
         """
         settings = self._settings
         room = ray.cluster_resources()
@@ -178,7 +191,7 @@ class RayEngine:
 def worker_device(settings: Settings) -> Device:
     """Return the device of every worker: a GPU that Ray gives it where the settings give workers GPUs, else the CPU.
 
-    Raises UsageError where `--device` says otherwise.
+    Raises UsageError where `--device` asks for another device, or the precision does not exist there.
     """
     asked = printable(settings.device)
     if settings.gpus_per_worker:
@@ -193,7 +206,10 @@ def worker_device(settings: Settings) -> Device:
 
 
 def _result(done: Any) -> tuple[Any, str | None]:
-    """Return a worker's result. Raises the worker's error, or ShapebiasError where it died."""
+    """Return the result behind a reference, and the name of the GPU that it comes from (None: the CPU).
+
+    Raises the worker's error, or ShapebiasError where the worker died too often.
+    """
     try:
         result, gpu = ray.get(done)
         return result, gpu
@@ -209,7 +225,9 @@ def _result(done: Any) -> tuple[Any, str | None]:
 class _Worker:
     """A process somewhere in the cluster, with networks of its own on `device`.
 
-    Ray hides no GPU from a worker that is given none, so the worker does not choose by what it sees.
+    `classes` is the probe images' set without images; `folder` is the command's working folder, which the worker uses
+    too if it has one of that name. Ray hides no GPU from a worker that is given none, so the worker does not choose its
+    device by what it sees.
     """
 
     def __init__(self, settings: Settings, classes: ImageSet, device: Device, folder: str) -> None:
@@ -223,8 +241,10 @@ class _Worker:
         self._scan: tuple[Any, Scan] | None = None
 
     def measure(self, sent: list[Any], shard: range, batch_size: int) -> tuple[Part, str | None]:
-        """Return the part of a shard, and the GPU's name (None: the CPU). `sent` holds a reference to the scan, which
-        is read once."""
+        """Return the part of a shard, and the name of the GPU that measured it (None: the CPU).
+
+        `sent` is a list of one reference to the scan, so that Ray does not read the scan anew for every shard.
+        """
         if self._scan is None or self._scan[0] != sent[0]:
             self._scan = (sent[0], ray.get(sent[0]))
         scan = self._scan[1]
@@ -233,5 +253,5 @@ class _Worker:
         return part, self._device.gpu
 
     def perform(self, task: Task) -> tuple[Any, str | None]:
-        """Return the result of a task, and the GPU's name (None: the CPU)."""
+        """Return the result of a task, and the name of the GPU that it ran on (None: the CPU)."""
         return task(self._runners, self._device, Silent()), self._device.gpu

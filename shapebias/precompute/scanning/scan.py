@@ -1,8 +1,7 @@
-"""A scan: one pass over images, split into shards, each of which gives a part.
+"""A scan: one pass over images, split into shards. What is measured on a shard is its part.
 
-The result is made from the parts in order.
-
-Shards depend only on the settings, so the result does not depend on which process measures which shard, or when.
+A scan's result is made from the parts in the order of the shards. The shards depend only on the scan, the settings and
+the kind of device, so the result does not depend on which process measures which shard, or when.
 """
 
 import json
@@ -26,9 +25,9 @@ from shapebias.precompute.scanning.stream import Stream
 from shapebias.precompute.scanning.upload import DeviceBatch
 
 _SHARDS = 128  # about so many, however many images there are
-_LEAST = {"cpu": 16, "cuda": 64}  # batches a shard: fewer are not worth a file, nor that a GPU waits for its end
-_COSTLY = {"cpu": 16, "cuda": 64}  # images a shard, and a batch, where each costs hundreds of forwards
-_LARGEST = 256 << 20  # bytes of what a shard keeps of its images, one by one
+_LEAST = {"cpu": 16, "cuda": 64}  # batches in a shard: fewer are not worth a file, nor that a GPU waits for its end
+_COSTLY = {"cpu": 16, "cuda": 64}  # images in a shard, and the most in a batch, if each costs hundreds of forwards
+_LARGEST = 256 << 20  # bytes that a part may keep of all images of its shard (`Scan.image_bytes` of each)
 _SKIPPED = "skipped"  # in every part: the shard's images that could not be used, as JSON
 
 
@@ -36,10 +35,10 @@ class ShardMeasure(Protocol):
     """The measurements of one shard, made batch by batch."""
 
     def feed(self, batch: DeviceBatch) -> None:
-        """Measure a batch; its positions are those in the scan."""
+        """Measure a batch; its positions are indices among the images of the scan."""
 
     def part(self) -> Part:
-        """Return the results of the batches."""
+        """Return what was measured on all batches so far, as arrays by name."""
 
 
 class Measure(Protocol):
@@ -53,13 +52,14 @@ class Measure(Protocol):
 class Scan:
     """One pass over images.
 
-    name:         unique in a run; also the name of its folder
-    title:        the text for the user
-    positions:    int64, which images of the listing; None for all
-    image_bytes:  how many bytes of each image a part keeps
+    name:         unique in a run; also the name of the folder in which its parts are kept
+    title:        what the user reads while it runs
+    measure:      what is measured
+    positions:    int64, the images of `image_set` that the scan is of, as indices; None for all
+    image_bytes:  how many bytes a part keeps of each image
     costly:       whether an image costs hundreds of forwards, so that shards are small
 
-    The other fields are as in `Stream.batches`.
+    The other fields are as in `Stream.batches`. The scan's length is the number of its images.
     """
 
     name: str
@@ -79,17 +79,23 @@ class Scan:
 
     @property
     def arrays(self) -> int:
-        """The number of arrays uint8 [crop, crop, 3] that come with each image."""
+        """The number of arrays uint8 [crop, crop, 3] decoded for each image: its versions, or pixels and labels."""
         return len(self.versions or "1") if self.annotations is None else self.annotations.versions
 
     def batch_size(self, stream: Stream) -> int:
-        """Return the number of images in a batch."""
+        """Return the number of images in a batch: the stream's, but few of a costly scan."""
         usual = stream.batch_size(self.geometry, self.arrays)
         return min(usual, _COSTLY[stream.device.device.type]) if self.costly else usual
 
     def shards(self, batch_size: int, shard_size: int | None, kind: str = "cpu") -> list[range]:
-        """Return the images in each shard: whole batches, so that a shard's batches do not depend on where the scan
-        starts.
+        """Return each shard's images, as a range of indices among the images of the scan; together they are all.
+
+        A shard is a number of whole batches, so that its batches do not depend on where the scan starts; the last one
+        may be smaller.
+
+        batch_size:  images in a batch
+        shard_size:  the user's number of images in a shard, which is rounded up to whole batches; None: chosen here
+        kind:        cpu or cuda
         """
         least = _COSTLY[kind] if self.costly else _LEAST[kind] * batch_size
         size = shard_size or max(least, min(-(-len(self) // _SHARDS), _LARGEST // self.image_bytes))
@@ -98,48 +104,50 @@ class Scan:
 
 
 class Parts(Protocol):
-    """The parts of all shards, in order, which can be iterated repeatedly; and the images of the scan that could not be
-    used.
-    """
+    """The parts of all shards of a scan, in order, which can be iterated repeatedly."""
 
     def __iter__(self) -> Iterator[Mapping[str, NDArray[Any]]]: ...
 
     @property
     def skipped(self) -> list[Skipped]:
-        """The images that could not be used."""
+        """The images of the scan that could not be used."""
 
 
 class Task(Protocol):
     """Work other than a scan that needs networks. It is pickled to be sent to the workers."""
 
     def __call__(self, runners: Sequence[Runner], device: Device, progress: Reporter) -> Any:
-        """Return its result; `runners` are all of the run, on `device`.
+        """Do the work and return its result, which can be pickled; `runners` are all of the run, on `device`.
 
-        Raises ShapebiasError where the network fails.
+        Raises ShapebiasError where a network fails.
         """
 
 
 class Engine(Protocol):
-    """Measures shards. `notes` are remarks for the user."""
+    """Measures shards and performs tasks with a run's networks, in this process or in others."""
 
     @property
     def notes(self) -> list[str]:
-        """Remarks for the user."""
+        """Remarks for the user on what was done so far, a line each."""
 
     def run(self, scan: Scan) -> Parts:
-        """Measure every shard of a scan, once. Raises ShapebiasError."""
+        """Measure every shard of a scan that was not measured before, and return the parts of all shards.
+
+        Raises ShapebiasError where a network fails, or images or parts cannot be read or written.
+        """
 
     def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        """Yield each task's number and result, in the order in which they are finished. Raises ShapebiasError."""
+        """Yield each task's index in `tasks` and its result, as they are finished. Raises a task's ShapebiasError."""
 
 
 def measure_shards(
     scan: Scan, shards: Sequence[range], runners: Sequence[Runner], stream: Stream, *, batch_size: int
 ) -> Iterator[Part]:
-    """Yield the parts of some shards, ascending ones, from a single stream of images.
+    """Yield the part of each of some shards, in order, from a single stream of images.
 
-    All shards but the last are of one size, a multiple of `batch_size`. Raises OutOfMemoryError where the device has
-    too little memory, wherever that is noticed.
+    `shards` are ascending ranges, as `Scan.shards` returns them; all but the last are of one size, a multiple of
+    `batch_size`. Each part also holds the skipped images of its shard (`skipped_images`). Raises OutOfMemoryError where
+    the device, or this process, has too little memory, and the other ShapebiasErrors of networks and streams.
     """
     if not shards:
         return
@@ -175,14 +183,14 @@ def _measured(
 
 
 class _SkippedByShard:
-    """Finds, shard by shard, which of its images a stream skipped."""
+    """Finds the images of each shard of a scan that its stream has skipped; shards are asked for in order."""
 
     def __init__(self, scan: Scan, stream: Stream) -> None:
         self._scan, self._stream = scan, stream
         self._told = 0  # how many of the stream's list were reported
 
     def part(self, shard: range) -> Part:
-        """Return the images of the next shard that were skipped, as `skipped_images` reads them."""
+        """Return a part that holds only the skipped images of the next shard, for `skipped_images` to read."""
         skipped: list[Skipped] = []
         if len(self._stream.skipped) > self._told:
             positions = self._scan.positions
@@ -195,5 +203,5 @@ class _SkippedByShard:
 
 
 def skipped_images(part: Mapping[str, NDArray[Any]]) -> list[Skipped]:
-    """Return the images of a part's shard that could not be used."""
+    """Return the images of a shard that could not be used, from the shard's part."""
     return [Skipped(os.fsencode(path), reason) for path, reason in json.loads(bytes(part[_SKIPPED]))]

@@ -19,8 +19,12 @@ from shapebias.precompute.scanning.scan import skipped_images
 
 
 class Shards:
-    """`ranges`: the images of each shard. Iterating gives every shard's part, in order; arrays are read when asked for,
-    and their checksums (of the zip format) checked."""
+    """The parts of a scan's shards in a folder, one file each.
+
+    `ranges` are the images of each shard, as indices among those of the scan. Iterating gives the part of every shard,
+    in order, all of which must be there; an array is read, and its checksum (of the zip format) checked, when it is
+    asked for. Raises ShapebiasError for a damaged part.
+    """
 
     def __init__(self, folder: Path, ranges: list[range]) -> None:
         self.folder, self.ranges = folder, ranges
@@ -29,11 +33,14 @@ class Shards:
         return self.folder / f"{number:06d}.npz"
 
     def missing(self) -> list[int]:
-        """Return the numbers of the shards that are still to be measured."""
+        """Return the numbers of the shards whose parts are not in the folder: their indices in `ranges`."""
         return [number for number in range(len(self.ranges)) if not self._file(number).is_file()]
 
     def keep(self, number: int, part: Part) -> None:
-        """Write a part to the disk, then give the file its name. Raises ShapebiasError where that fails."""
+        """Write the part of shard `number`, and only then give the file its name, so that no part is half written.
+
+        Raises ShapebiasError where that fails.
+        """
         with atomic_file(self._file(number)) as file:
             np.savez(file, **part)  # type: ignore[arg-type]  # its stubs know one keyword of their own
 
@@ -44,13 +51,14 @@ class Shards:
 
     @property
     def skipped(self) -> list[Skipped]:
-        """The images that could not be used."""
+        """The images of all shards that could not be used, in order, read from the parts."""
         return [image for part in self for image in skipped_images(part)]
 
     def keep_all(self, parts: Iterable[tuple[int, Part]]) -> None:
-        """Write parts by their numbers, each while the next is measured. Raises ShapebiasError.
+        """Write pairs of a shard's number and its part, each in a thread while `parts` measures the next.
 
-        What was measured is written, however the measuring of the next ends.
+        Every part that `parts` yields is written, even where measuring the next one fails. Raises the errors of `parts`
+        and ShapebiasError where a part cannot be written.
         """
         with ThreadPoolExecutor(1, "parts") as writer:
             written: Future[None] | None = None
@@ -63,7 +71,10 @@ class Shards:
 
 
 class KeptPart(Mapping[str, NDArray[Any]]):
-    """A part in a file. A damaged one is removed, and ShapebiasError says so."""
+    """A part in a file, open within a `with` block, whose arrays are read when they are asked for.
+
+    A damaged file is removed, and ShapebiasError says so.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file

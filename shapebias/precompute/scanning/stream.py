@@ -24,8 +24,8 @@ from shapebias.precompute.settings import Settings
 class Stream:
     """Decodes the images of one set for the networks, batch by batch.
 
-    skipped:  images that the current or last pass could not use, so far
-    waited:   seconds spent waiting for images, over all passes
+    skipped:  images that the current or last call of `batches` could not use, so far
+    waited:   seconds spent waiting for images, over all calls
     """
 
     image_set: ImageSet
@@ -46,10 +46,17 @@ class Stream:
         annotations: Annotations | None = None,
         batch_size: int | None = None,
     ) -> Iterator[DeviceBatch]:
-        """Yield batches of the images at `positions` (None: of all) in a geometry.
+        """Yield batches of the images at `positions` in a geometry; images that cannot be used are left out.
 
-        They have `versions` where given, or their `annotations`, packed. A batch's positions are indices into
-        `positions`. Progress is reported under `title`.
+        title:        what progress is reported under
+        positions:    indices in the set, ascending or not; None: all images. A batch's own positions are indices into
+                      these
+        versions:     the names of the versions of each image to decode (see `versions.Versions`); None: the image alone
+        thumbnails:   whether batches have thumbnails
+        annotations:  of the same images: batches have what `Annotations.pack` makes of an image; None: pixels only
+        batch_size:   the number of images in a batch; None: as `batch_size` says
+
+        Raises ShapebiasError where workers do not start or a server cannot be reached.
         """
         image_set = self.image_set if positions is None else self.image_set.take(positions)
         arrays = len(versions or "1") if annotations is None else annotations.versions
@@ -84,7 +91,7 @@ class Stream:
             self.progress.advance(len(image_set) - done)
 
     def _timed(self, batches: Iterator[DeviceBatch]) -> Iterator[DeviceBatch]:
-        """Yield batches, and count the seconds of waiting for each."""
+        """Yield the batches, and add the seconds of waiting for each to `waited`."""
         while True:
             start = time.perf_counter()
             batch = next(batches, None)
@@ -94,15 +101,21 @@ class Stream:
             yield batch
 
     def again(self, title: str, geometry: Geometry, positions: NDArray[np.int64]) -> Iterator[DeviceBatch]:
-        """Yield batches as `batches` does, of images that could be read before. Raises ShapebiasError where one is
-        gone."""
+        """Yield batches as `batches` does, of images that could be read before.
+
+        Raises ShapebiasError, after the last batch, where one of them could not be read this time.
+        """
         yield from self.batches(title, geometry, positions)
         if self.skipped:
             root = printable(str(self.image_set.root))
             raise ShapebiasError(f"images in {root} changed during the run: start again")
 
     def batch_size(self, geometry: Geometry, versions: int) -> int:
-        """Return the number of images in a batch: the user's, or as many as fit with all their versions."""
+        """Return the number of images in a batch: the user's, or the device's usual one if there is room for so many.
+
+        There are `versions` arrays uint8 [crop, crop, 3] of each image, for which a batch has 256 MB on a GPU and 64 MB
+        on the CPU.
+        """
         room = 256 << 20 if self.device.is_cuda else 64 << 20
         fitting = room // (geometry.crop**2 * 3 * versions)
         return self.settings.batch_size or max(1, min(self.device.usual_batch, fitting))

@@ -1,4 +1,4 @@
-"""Sends batches of images to the device while it works on the ones before."""
+"""Sends batches of images to the device, each while the device works on the batch before it."""
 
 import logging
 from collections.abc import Iterator
@@ -20,16 +20,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class DeviceBatch(Batch):
-    """A batch, and its pixels on the device as well.
+    """A batch, with its pixels on the device as well.
 
-    sent:  uint8 [B, H, W, 3], or [B, versions, H, W, 3]: of the packed arrays of annotated images the first alone
+    sent:  uint8 [B, H, W, 3], or [B, versions, H, W, 3] of images with versions; on a GPU, of annotated images only
+           version 0, the pixels
     """
 
     sent: Tensor
 
     def take(self, wanted: NDArray[np.bool_], device: Device) -> Tensor:
-        """Return the versions that are `wanted`, bool [B, versions], as uint8 [wanted, H, W, 3] on the device, those of
-        an image together.
+        """Return the versions that are `wanted`, bool [B, versions], as uint8 [number of True, H, W, 3] on the device.
+
+        They are in the order of the images, and of the versions within each. Only for batches of images with versions.
         """
         images, versions = np.nonzero(wanted)
         rows = device.upload(versions * len(wanted) + images)
@@ -37,7 +39,7 @@ class DeviceBatch(Batch):
 
 
 def on_device(batch: Batch, device: Device) -> DeviceBatch:
-    """Return a batch with its pixels on a device; on the CPU they are not copied."""
+    """Return a batch with its pixels on a device; on the CPU `sent` is the same memory as `pixels`."""
     return _with_sent(batch, device.upload(batch.pixels))
 
 
@@ -46,13 +48,14 @@ def _with_sent(batch: Batch, sent: Tensor) -> DeviceBatch:
 
 
 class Uploads:
-    """Yields a loader's batches on a GPU, each copied while the networks run on the one before.
+    """Yields a loader's batches on a GPU, each copied while the networks run on the one before; it is iterated once.
 
-    The copies are on a stream of their own, from the loader's memory, which is page-locked once (where the system does
-    not allow that, from a page-locked copy). A batch goes back to the loader when the caller is done with it and its
-    copy has ended: until then a worker would write into what is being copied.
+    The copies are on a CUDA stream of their own, from the loader's memory, which is page-locked once (where the system
+    does not allow that, from a page-locked copy). A batch goes back to the loader when the caller asks for the next one
+    and the copy has ended: until then a worker would write into what is being copied. The loader must hold at least
+    `HELD` batches.
 
-    versions:  how many of a batch's versions to send; None: all
+    versions:  how many of a batch's versions to send, the first ones; None: all
     """
 
     def __init__(self, loader: Loader, device: Device, versions: int | None = None) -> None:
@@ -74,13 +77,13 @@ class Uploads:
                 upload = following or self._send_next()
 
     def _send_next(self) -> "_Upload | None":
-        """Start to copy the next batch; return None after the last."""
+        """Start to copy the loader's next batch, and return it with the copy's event; None after the last."""
         batch = self._loader.next_batch()
         if batch is None:
             return None
         count = len(batch.positions)
         versions = torch.from_numpy(self._loader.memory[batch.slot, : self._versions, :count])
-        # What a batch before has left of the stream's memory is written again only after the networks have used it.
+        # The memory of an earlier batch may be used again: the copy waits until the networks are done with that batch.
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
             there = torch.empty_like(versions, device=self._device, memory_format=torch.contiguous_format)
@@ -101,13 +104,13 @@ class Uploads:
                 torch.zeros(1, device=self._device)
             return False
         self._resources.callback(runtime.cudaHostUnregister, address)
-        self._resources.callback(self._stream.synchronize)  # before that
+        self._resources.callback(self._stream.synchronize)  # callbacks run last first: copies end before the unlocking
         return True
 
 
 @dataclass(frozen=True)
 class _Upload:
-    """A batch that is being copied, and the event behind its copy."""
+    """A batch that is being copied, and the CUDA event that follows its copy on the stream."""
 
     batch: DeviceBatch
     copied: torch.cuda.Event

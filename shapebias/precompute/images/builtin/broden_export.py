@@ -13,7 +13,10 @@ from shapebias.precompute.progress import Reporter
 
 
 def write_broden(image_set: ImageSet, folder: Path, progress: Reporter) -> None:
-    """Write images, segmentations and CSV files into a new folder. Raises OSError."""
+    """Write built-in images, their segmentations and Broden's CSV files into the new folder `folder`.
+
+    `progress` is advanced by 1 for each image. Raises OSError where something cannot be written.
+    """
     categories = CONCEPTS.categories
     frequency = np.zeros(len(CONCEPTS) + 1, np.int64)
     pixels = np.zeros(len(CONCEPTS) + 1, np.int64)

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-_PROTOTYPES = {  # light, usual and dark ones of the colours that keep their name from light to dark
+_PROTOTYPES = {  # RGB, 0 to 255; several for a colour that keeps its name from light to dark
     "black": [(30, 30, 30)],
     "blue": [(40, 80, 200), (120, 190, 235), (25, 35, 100), (20, 130, 170)],
     "brown": [(120, 72, 36), (70, 45, 25)],
@@ -23,7 +23,10 @@ _LEVELS = 32  # steps of a channel: colours are named in steps of 8
 
 
 def name_colours(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the nearest basic colour (in CIELAB) of pixels uint8 [..., 3]: its index in COLOURS + 1, uint8 [...]."""
+    """Return the basic colour of each of the pixels, uint8 [..., 3]: its index in COLOURS plus 1, uint8 [...].
+
+    It is the colour with the nearest prototype in CIELAB.
+    """
     red, green, blue = (pixels[..., channel] >> 3 for channel in range(3))
     names: npt.NDArray[np.uint8] = _table()[red, green, blue]
     return names
@@ -53,7 +56,7 @@ def _to_lab(rgb: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 def random_colour(random: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Return a colour float64 [3] in [0, 1]: any hue, one in six nearly grey."""
+    """Return a random colour, float64 [3] in [0, 1], of any hue; one in six is nearly grey."""
     hue, value = random.uniform(0, 6), random.uniform(0.25, 1)
     saturation = random.uniform(0.35, 1) if random.random() < 5 / 6 else random.uniform(0, 0.1)
     pure = np.clip(np.abs((hue - np.array([0.0, 2.0, 4.0]) + 3) % 6 - 3) * -1 + 2, 0, 1)

@@ -1,9 +1,9 @@
 """Built-in images: sixteen shapes filled with sixteen textures, drawn when they are needed, from their names.
 
 An image's name, such as `circle/circle-dots-00012.png`, says all about it: shape, texture, and a number that seeds the
-rest (colours, size, position, rotation, lighting, background), which is drawn in the same way for all classes. Shapes
-cover equal areas and textures have equal distributions of values, so nothing but shape and texture tells the classes
-apart. Imports Pillow and numpy only: worker processes start fast.
+rest (colours, size, position, rotation, lighting, background), which is drawn at random in the same way for all
+classes. Shapes cover equal areas and textures have equal distributions of values, so nothing but shape and texture
+tells the classes apart. Imports Pillow and numpy only: worker processes start fast.
 """
 
 import re
@@ -34,7 +34,7 @@ CONTRAST = 0.16  # approximate distance of a texture's light and dark from the m
 _AREA = (0.17, 0.32)  # fraction of the image that a shape covers
 _FINE = 4  # silhouettes are drawn so much larger, textures half as much
 _TRAIN = 5_000_000  # first number of the train split; other splits have smaller numbers
-_SEEDED = 10_000_000  # numbers of one seed
+_SEEDED = 10_000_000  # how many numbers belong to each seed of `builtin_set`
 CONCEPTS = Concepts(
     (*COLOURS, *TEXTURES, *PARTS, *SHAPES),
     tuple(np.repeat(range(4), [len(COLOURS), len(TEXTURES), len(PARTS), len(SHAPES)]).tolist()),
@@ -49,7 +49,7 @@ Floats = npt.NDArray[np.floating[Any]]  # float32
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A built-in image with maps of its contents. In a map, 0 is nothing and n is the n-th name of a list.
+    """A built-in image with maps of its contents. In a map, 0 is nothing and n is the n-th name of a list, from 1.
 
     pixels:   uint8 [SIZE, SIZE, 3]
     shape:    uint8 [SIZE, SIZE], numbers in SHAPES
@@ -69,8 +69,10 @@ Drawn = Callable[[bytes], Drawing]
 
 
 def draw(shape: int, texture: int, seed: int) -> Drawing:
-    """Return the image of a shape filled with a texture (indices into SHAPES and TEXTURES); equal seeds give equal
-    images."""
+    """Return the image of a shape filled with a texture (indices into SHAPES and TEXTURES).
+
+    Equal arguments give equal images.
+    """
     random = np.random.Generator(np.random.PCG64((seed, shape, texture)))
     placing = _Placing.random(shape, random)
     mask = draw_mask(outline(shape), placing, SIZE * _FINE)
@@ -99,23 +101,27 @@ def _drawing(path: bytes) -> Drawing:
 
 
 def draw_path(path: bytes, drawn: Drawn = _drawing) -> Pixels:
-    """Return the pixels of the built-in image with this path, in any folder. Raises `ImageError`.
+    """Return the pixels of the built-in image with this path, uint8 [SIZE, SIZE, 3].
 
-    `drawn` returns the image of a path, here and below.
+    Folders before SHAPE/NAME.png do not matter. `drawn` returns the drawing of a path: `_drawing` draws it. Raises
+    `ImageError` for a path that is not of a built-in image.
     """
     return drawn(path).pixels
 
 
 def draw_silhouette(path: bytes, drawn: Drawn = _drawing) -> Pixels:
-    """Return the silhouette of the built-in image with this path, uint8 [SIZE, SIZE], 0 or 255. Raises `ImageError`."""
+    """Return the mask of the built-in image with this path, uint8 [SIZE, SIZE], 255 where the shape is, else 0.
+
+    `drawn` and errors are as for `draw_path`.
+    """
     return (drawn(path).shape > 0) * np.uint8(255)
 
 
 def annotate_path(path: bytes, drawn: Drawn = _drawing) -> Pixels:
-    """Return the concepts in each pixel of the built-in image with this path, uint8 [4, SIZE, SIZE]: 0 or a number in
-    CONCEPTS.
+    """Return the concepts in each pixel of the built-in image with this path, uint8 [4, SIZE, SIZE].
 
-    The first axis is the categories of CONCEPTS in order. Raises `ImageError` for another path.
+    A value is 0 for none, or the number of a concept in CONCEPTS, counted from 1. The first axis is the categories of
+    CONCEPTS in order. `drawn` and errors are as for `draw_path`.
     """
     drawing = drawn(path)
     maps = [drawing.colour, drawing.texture, drawing.part, drawing.shape]
@@ -124,7 +130,10 @@ def annotate_path(path: bytes, drawn: Drawn = _drawing) -> Pixels:
 
 
 def parse_path(path: bytes) -> tuple[int, int, int]:
-    """Return shape, texture and seed of the built-in image with this path. Raises `ImageError`."""
+    """Return shape, texture and seed, as `draw` takes them, of the built-in image with this path.
+
+    Raises `ImageError` for a path that is not of a built-in image.
+    """
     match = _PATH.fullmatch(path)
     if match is None:
         raise ImageError("not the name of a built-in image")
@@ -135,12 +144,12 @@ def parse_path(path: bytes) -> tuple[int, int, int]:
 
 
 def builtin_set(split: str, count: int | None = None, seed: int = 0) -> ImageSet:
-    """Return the first `count` (None: as SPLITS says) built-in images of a split, in the order that `list_images` gives
-    files.
+    """Return the first `count` (None: as SPLITS says) built-in images of a split, sorted as `list_images` sorts files.
 
-    `train` and `probe` (different images) fill shape i with texture i, the class; `cue-conflict` fills it with each of
-    the other textures in turn. Labels are of shapes. Any 16 images that follow in number show each shape and each
-    texture once. Raises `UsageError` if there is no such split, or not so many images.
+    The images of `train` and `probe` show shape i filled with texture i, those of `cue-conflict` with each of the other
+    textures in turn; no image is in two splits. An image's class is its shape. Of the numbers in the images' names, 16
+    in a row from a multiple of 16 on show each shape and each texture once. Another seed (0 to 999,999,999) gives other
+    images. Raises `UsageError` for an unknown split, and for a count or seed that is out of range.
     """
     if split not in SPLITS:
         raise UsageError(f"no split {printable(split)} of the built-in images: {', '.join(SPLITS)}")
@@ -170,7 +179,10 @@ def builtin_set(split: str, count: int | None = None, seed: int = 0) -> ImageSet
 
 @dataclass(frozen=True)
 class _Placing:
-    """The position of a shape: converts its coordinates to pixels."""
+    """The placing of a shape in an image: converts a polygon's coordinates, [points, 2], to pixels.
+
+    They are multiplied by `matrix`, float64 [2, 2], and then moved by `offset`, float64 [2].
+    """
 
     matrix: npt.NDArray[np.float64]
     offset: npt.NDArray[np.float64]
@@ -180,7 +192,10 @@ class _Placing:
 
     @classmethod
     def random(cls, shape: int, random: np.random.Generator) -> "_Placing":
-        """Return a random size, rotation, stretch, mirroring and position, in the pixels of the fine silhouette."""
+        """Return a placing of random size, rotation, stretch, mirroring and position for a shape (index into SHAPES).
+
+        Its pixels are those of the fine silhouette, SIZE * _FINE on a side.
+        """
         side = SIZE * _FINE
         kind = outline(shape)
         angle = np.deg2rad(random.uniform(-kind.turn, kind.turn))
@@ -198,7 +213,13 @@ class _Placing:
 
 
 def _modulation(texture: int, mask: Image.Image, cover: Pixels, random: np.random.Generator) -> Floats:
-    """Return a texture with the same mean (0) and spread for all textures, over the shape, float32 [SIZE, SIZE]."""
+    """Return by how much a texture (index into TEXTURES) changes the surface's colour, float32 [SIZE, SIZE].
+
+    Over the shape its mean is 0, and its spread is the same for all textures.
+
+    mask:   the fine silhouette, SIZE * _FINE px on a side, 0 or 255
+    cover:  uint8 [SIZE, SIZE], how much of each pixel the shape covers, 0 to 255
+    """
     side = SIZE * _FINE // 2
     field = texture_field(texture, side, random)
     inside = np.asarray(mask)[1::2, 1::2] > 0
@@ -215,7 +236,7 @@ def _modulation(texture: int, mask: Image.Image, cover: Pixels, random: np.rando
 
 
 def _colours(random: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return a colour for the shape and one for the background, easily told apart, float32 [3]."""
+    """Return a colour for the shape and one for the background, easily told apart, each float32 [3] in [0, 1]."""
     inside = 0.2 + 0.62 * random_colour(random)
     while True:
         outside = 0.12 + 0.76 * random_colour(random)
@@ -224,7 +245,7 @@ def _colours(random: np.random.Generator) -> tuple[Floats, Floats]:
 
 
 def _tint(random: np.random.Generator) -> Floats:
-    """Return the direction in which a texture changes the colour: lighter or darker, and a little to one hue."""
+    """Return the direction in which a texture changes the colour, float32 [3]: lighter or darker, a little to a hue."""
     sign = random.choice([-1, 1])
     return np.asarray(sign * (1 + random.uniform(-0.35, 0.35, 3)), np.float32)
 
@@ -235,13 +256,20 @@ def _direction(random: np.random.Generator) -> Floats:
 
 
 def _ramp(direction: Floats) -> Floats:
-    """Return values that rise from -1 to 1 across the image."""
+    """Return values that rise across the image in a direction (x, y of length 1), float32 [SIZE, SIZE].
+
+    Along a side they rise from -1 to 1; in the corners they may reach 1.4.
+    """
     ramp: Floats = direction[0] * _STEPS + direction[1] * _STEPS[:, None]
     return ramp
 
 
 def _lighting(cover: Pixels, light: Floats) -> Floats:
-    """Return the brightness of the shape's surface: brighter towards the light, with a soft bevel at its edge."""
+    """Return the brightness of the shape's surface, float32 [SIZE, SIZE], about 1.
+
+    It rises towards the light, and at the shape's edge is a soft bevel. `cover` is as in `_modulation`; `light` is the
+    direction (x, y of length 1).
+    """
     soft = np.asarray(Image.fromarray(cover).filter(ImageFilter.GaussianBlur(1.5)), np.float32) / 255
     bevel = np.zeros_like(soft)
     bevel[:, 1:-1] = light[0] * (soft[:, :-2] - soft[:, 2:])
@@ -250,7 +278,10 @@ def _lighting(cover: Pixels, light: Floats) -> Floats:
 
 
 def _shadow(cover: Pixels, light: Floats) -> Floats:
-    """Return the brightness of the background: darker beside the shape, away from the light."""
+    """Return the brightness of the background, float32 [SIZE, SIZE], 1 or less: darker in the shape's shadow.
+
+    The arguments are those of `_lighting`.
+    """
     left, up = np.rint(3 * light).astype(int).tolist()
     blurred = Image.fromarray(cover).filter(ImageFilter.GaussianBlur(3))
     shifted = np.asarray(blurred.transform(blurred.size, Image.Transform.AFFINE, (1, 0, left, 0, 1, up)), np.float32)

@@ -18,12 +18,17 @@ from shapebias.precompute.progress import Reporter
 def export_builtin(
     folder: Path, split: str, count: int | None, seed: int, progress: Reporter, *, broden: bool = False
 ) -> dict[Path, int]:
-    """Write splits ("all" or the name of one) into folders of `folder`; return the number of images in each of them.
+    """Write the images of splits into sub-folders of `folder`; return the number of images by sub-folder.
 
-    The folder stays empty until everything is written. `cue-conflict` gets the names of the public cue-conflict
-    stimuli, such as `circle/circle12-dots3.png`: the shape's 12th and the texture's 3rd image. With `broden`, each
-    split is a folder in Broden's layout, with the annotation. Raises `UsageError` for a folder that is not empty, an
-    unknown split and a bad count or seed, `ShapebiasError` where nothing can be written.
+    split:   the name of one split, or "all"
+    count:   the number of images of each split; None: the split's own number
+    seed:    the seed that the images are drawn with
+    broden:  whether each sub-folder has Broden's layout, with the annotation
+
+    The folder stays empty until everything is written. Otherwise than in Broden's layout, the images of `cue-conflict`
+    are named as the public cue-conflict stimuli are, such as `circle/circle12-dots3.png`: the shape's 12th and the
+    texture's 3rd image. Raises `UsageError` for a folder that is not empty, an unknown split and a bad count or seed,
+    `ShapebiasError` where something cannot be written.
     """
     names = list(SPLITS) if split == "all" else [split]
     sets = {name: builtin_set(name, count, seed) for name in names}
@@ -63,7 +68,10 @@ def _write(image_set: ImageSet, folder: Path, is_cue_conflict: bool, progress: R
 
 
 def _stimulus_names(image_set: ImageSet) -> list[str]:
-    """Return for every image its shape and texture, each with how many images of it there have been."""
+    """Return for every image its path by the names of its shape and its texture, as of the public stimuli.
+
+    Each of the two names is followed by how many of the images up to this one have that shape or texture.
+    """
     shapes: Counter[int] = Counter()
     textures: Counter[int] = Counter()
     names = []

@@ -24,9 +24,9 @@ _SHAPE = (3 + len(_MAPS), SIZE, SIZE)  # in a file: the channels of the pixels, 
 
 
 def keep_drawings(image_set: ImageSet, folder: Path) -> ImageSet:
-    """Return a set of built-in images that keeps drawn images in a folder; another set is returned unchanged.
+    """Return a set of built-in images that keeps each drawn image in a folder; other sets are returned unchanged.
 
-    The folder must belong to this run alone, since its files are trusted.
+    The folder must exist and belong to this run alone, since its files are trusted.
     """
     if image_set.read is not draw_path:
         return image_set

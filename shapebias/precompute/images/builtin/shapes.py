@@ -16,8 +16,9 @@ class Shape:
     """A silhouette and its parts.
 
     solids:  polygons whose union, without the holes, is the silhouette
-    parts:   region by name, the first everywhere, each over those before it; a part is its region in the silhouette
-    turn:    the largest rotation in degrees
+    parts:   the region of each part by its name. The first covers everything, and each region lies over those before
+             it; a part is what is seen of its region within the silhouette
+    turn:    by how many degrees, at most, it is rotated either way when it is drawn
     """
 
     solids: list[Polygon]
@@ -187,7 +188,7 @@ PARTS = tuple(f"{name} {part}" for name, shape in zip(SHAPES, _OUTLINES, strict=
 
 @cache
 def outline(shape: int) -> Shape:
-    """Return a shape's polygons, scaled so that the area is 1: at one scale, all shapes cover as much of an image."""
+    """Return the shape with this index in SHAPES, scaled to an area of 1, so that all shapes cover equal areas."""
     raw = _OUTLINES[shape]
     mask = draw_mask(raw, lambda polygon: polygon * 200 + 256, 512)
     scale = (np.count_nonzero(np.asarray(mask)) / 200**2) ** -0.5
@@ -200,7 +201,10 @@ def outline(shape: int) -> Shape:
 
 
 def draw_mask(shape: Shape, placing: Callable[[Polygon], Polygon], side: int) -> Image.Image:
-    """Return the silhouette, 0 or 255, mode L; `placing` converts its polygons to pixels."""
+    """Return an image of a silhouette, `side` x `side` px, mode L, 255 in the silhouette and 0 elsewhere.
+
+    `placing` converts the coordinates of its polygons to pixels.
+    """
     image = Image.new("L", (side, side))
     pen = ImageDraw.Draw(image)
     for fill, polygons in ((255, shape.solids), (0, shape.holes)):
@@ -210,7 +214,10 @@ def draw_mask(shape: Shape, placing: Callable[[Polygon], Polygon], side: int) ->
 
 
 def draw_parts(shape: int, placing: Callable[[Polygon], Polygon], side: int) -> npt.NDArray[np.uint8]:
-    """Return the parts' regions, uint8 [side, side]: an index in PARTS + 1."""
+    """Return the part of a shape (index into SHAPES) at each pixel, uint8 [side, side]: its index in PARTS plus 1.
+
+    The regions reach beyond the silhouette. `placing` converts their coordinates to pixels.
+    """
     image = Image.new("L", (side, side))
     pen = ImageDraw.Draw(image)
     first = sum(len(shape_outline.parts) for shape_outline in _OUTLINES[:shape])

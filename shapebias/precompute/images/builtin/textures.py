@@ -1,6 +1,8 @@
 """The sixteen textures of the built-in images, as smooth fields over the plane.
 
-A field's values say only what is darker than what: `builtin` gives all fields the same distribution of values.
+A field's values say only what is darker than what: `drawing` gives all fields the same distribution of values. The
+function of a texture takes the coordinates `u` and `v` of pixels, float32 [side, side], in periods of the texture, and
+random numbers; it returns the field at these points, in any range.
 """
 
 from collections.abc import Callable
@@ -147,13 +149,15 @@ _ABOUT_A_POINT = {"rays", "ripples"}
 
 @cache
 def _grid_points(side: int) -> Field:
-    """Return y and x of the pixels of a square image, float32 [2, side, side]."""
+    """Return the rows and the columns of the pixels of a square image, float32 [2, side, side]."""
     return np.mgrid[:side, :side].astype(np.float32)
 
 
 def texture_field(texture: int, side: int, random: Random) -> Field:
-    """Return a texture over a square image, float32 [side, side]: its scale varies by a fifth, its angle by 8
-    degrees."""
+    """Return the field of a texture (index into TEXTURES) over a square image, float32 [side, side].
+
+    Its scale, angle and place are random: the scale varies by up to a fifth, the angle by up to 8 degrees either way.
+    """
     name = TEXTURES[texture]
     period = side / 8 * random.uniform(0.85, 1.2)
     angle = np.deg2rad(random.uniform(-8, 8))

@@ -17,11 +17,10 @@ _SIDE = 32  # px
 
 
 def cifar_images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, bytes]]:
-    """Yield split (train, test), path and PNG of every image.
+    """Yield split (train or test), path, and content of a PNG file of every image.
 
-    Raises ShapebiasError where the archive has other content.
-
-    A path is the class and the image's index in torchvision.datasets: `airplane/00003.png`.
+    A path is the class and the image's index in torchvision.datasets: `airplane/00003.png`. CIFAR-100's classes are the
+    hundred fine ones. Raises ShapebiasError where the archive has other content.
     """
     files = {member.name.rpartition("/")[2]: member for member in archive if member.isreg()}
     try:
@@ -40,7 +39,7 @@ def cifar_images(archive: tarfile.TarFile) -> Iterator[tuple[str, str, bytes]]:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds lists, dicts, texts and arrays, and nothing else."""
+    """Reads pickled lists, dicts, texts and arrays, and refuses anything else, which could run code."""
 
     _KNOWN = {  # noqa: RUF012 (never changed)
         "_reconstruct": np.zeros(0).__reduce__()[0],

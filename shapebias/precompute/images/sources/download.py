@@ -16,10 +16,10 @@ _PATIENCE = 30  # seconds without a byte
 
 
 def download(url: str, path: Path, *, md5: str, title: str, progress: Reporter) -> None:
-    """Write the file at a URL to `path`.
+    """Write the file at a URL to `path`, and tell `progress` of it under the name `title`, in megabytes.
 
     Raises ShapebiasError where the server cannot be reached, sends less or another file than the one whose MD5 is
-    `md5`, or there is no room for it; a part of it may then be at `path`.
+    `md5`, or `path` cannot be written; a part of the file may then be there.
     """
     digest = hashlib.md5(usedforsecurity=False)
     try:
@@ -45,13 +45,13 @@ def download(url: str, path: Path, *, md5: str, title: str, progress: Reporter) 
 
 
 def file_md5(path: Path) -> str:
-    """Return the MD5 of a file. Raises OSError."""
+    """Return the MD5 of a file, in hexadecimal digits. Raises OSError where it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def check_md5(md5: str, wanted: str, name: str) -> None:
-    """Raise ShapebiasError where a file, called `name` in the message, has another MD5 than `wanted`."""
+    """Raise ShapebiasError where `md5`, that of a file called `name` in the message, is not `wanted`."""
     if md5 != wanted:
         raise ShapebiasError(f"{printable(name)} is damaged, or another file (its MD5 is {md5}, not {wanted})")
 

@@ -39,7 +39,10 @@ def _list_builtin(location: Location) -> Listing:
 
 
 def _list_matches(location: Location) -> Listing:
-    """Return the images of the tar files that a pattern stands for."""
+    """Return the images of the tar files that a pattern stands for, and what was skipped.
+
+    Raises UsageError where no file matches, or one that is not a tar file.
+    """
     pattern = location.text
     expanded = expand(pattern)
     names = [name for word in expanded for name in (location.matches(word) if has_wildcard(word) else [word])]
@@ -70,12 +73,16 @@ KINDS = (  # a location is of the first kind that recognises it
 def find_images(
     source: str, limit: int | None = None, labels: Path | None = None, progress: Reporter = SILENT
 ) -> tuple[ImageSet, list[Skipped]]:
-    """Return the images of `builtin:SPLIT`, of a published set (`cifar10:test`), of a folder, of tar files (one, a
-    folder of them, or a pattern such as `train-{000..146}.tar`) or of a list (see `listing`), of this machine or by
-    URL, and what was left out; with `limit`, that many, evenly spread. `labels` is a file for `label_by_file`;
-    `progress` is told of the download of a published set.
+    """Return the images of a source, and a list of what was skipped.
 
-    Raises `UsageError` for an unknown split, where there are no images, and for `limit` < 1.
+    source:    `builtin:SPLIT`; a split of a published set (`cifar10:test`); or, as a path or a URL, a folder, tar files
+               (one, a folder of them, or a pattern such as `train-{000..146}.tar`) or a list (see `listing`)
+    limit:     the largest number of images to return, evenly spread over the listing; None: all
+    labels:    a file for `label_by_file`
+    progress:  is told of the download of a published set
+
+    Raises `UsageError` for an unknown split, where there are no images, where `labels` does not fit and for `limit`
+    < 1, and `ShapebiasError` where something cannot be read, downloaded or reached.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"the limit on images must be at least 1, not {limit}")

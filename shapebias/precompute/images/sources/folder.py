@@ -74,7 +74,11 @@ def _search(root: Path, top: bytes, known: set[Identity], skipped: list[Skipped]
 
 
 def _list(folder: bytes, left_out: LeftOut) -> tuple[list[bytes], list[bytes]]:
-    """Return the names of the images and of the folders in a folder; hidden ones and other files are left out."""
+    """Return the names of the images and of the sub-folders directly in a folder; what else is there is counted.
+
+    Hidden files and folders, and files that are no images, are added to `left_out`. Raises OSError where the folder
+    cannot be listed.
+    """
     files, folders = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -103,7 +107,7 @@ def _identity(folder: bytes) -> Identity:
 
 
 def _identities(root: Path, folders: Sequence[bytes]) -> set[Identity]:
-    """Return the identities of folders of the root, as far as they can be determined."""
+    """Return the identities of folders, by their paths below the root; those that cannot be found out are left out."""
     identities = set()
     for folder in folders:
         with suppress(OSError):

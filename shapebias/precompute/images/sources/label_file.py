@@ -16,8 +16,9 @@ def label_by_file(image_set: ImageSet, file: Path) -> ImageSet:
     """Return the images with the labels of a file, in place of those of their folders.
 
     A line names an image by its path below the images' root; or by its file's name, with or without extension, where
-    only one image and one line have that. Images and lines that are left over are counted in the notes. Raises
-    UsageError where the file cannot be read or names none of the images.
+    only one image and one line have that name. Images that no line names have no label. They, and lines that name no
+    image, are counted in the set's notes. Raises UsageError where the file cannot be read, holds no labels, or names
+    none of the images.
     """
     text = printable(str(file))
     lines = _read(file)
@@ -52,7 +53,10 @@ def label_by_file(image_set: ImageSet, file: Path) -> ImageSet:
 
 
 def _read(file: Path) -> list[Line]:
-    """Return the lines of a file of labels."""
+    """Return the path and the class of each line of a file of labels that has both.
+
+    Raises UsageError where the file cannot be read or holds no such line.
+    """
     text = printable(str(file))
     try:
         content = file.read_bytes()

@@ -44,10 +44,10 @@ def parse_lines(content: bytes, name: str) -> list[Line]:
 
 
 def parse_line(line: bytes) -> Line:
-    """Return the path in a line, and its class.
+    """Return the path in a line, and its class; None for a line without one, all of which is then the path.
 
     The class is the text behind a tab; or, where the path ends like an image's name, behind a comma, a semicolon or
-    blanks.
+    blanks. A line that begins with a quotation mark is read as CSV.
     """
     line = line.removesuffix(b"\r")
     path, tab, label = line.partition(b"\t")
@@ -64,7 +64,11 @@ def parse_line(line: bytes) -> Line:
 
 
 def parse_any_line(line: bytes) -> Line:
-    """Return the path and the class in a line that has both, even if the path lacks its extension."""
+    """Return the path and the class in a line, as `parse_line` does, but find a class behind any path.
+
+    A path without an image's extension ends at the first blank, comma or semicolon. Where nothing follows, the class
+    is None.
+    """
     path, label = parse_line(line)
     match = _TWO_WORDS.fullmatch(line.strip()) if label is None else None
     return (path, label) if match is None else (match[1], _label(match[2]))
@@ -75,7 +79,7 @@ def _label(text: bytes) -> bytes | None:
 
 
 def _cells(line: bytes, delimiter: str) -> list[str]:
-    """Return the cells of one line of a table; the whole line where it is not one."""
+    """Return the cells of one line of a table; a list of the whole line where it is not valid CSV."""
     text = os.fsdecode(line)
     try:
         return next(csv.reader([text], delimiter=delimiter, strict=True), [text]) or [text]
@@ -84,9 +88,9 @@ def _cells(line: bytes, delimiter: str) -> list[str]:
 
 
 def _header(rows: Sequence[bytes]) -> tuple[str, list[str]] | None:
-    """Return the delimiter and the columns' names of a table, from its header.
+    """Return the delimiter of a table and the names of its columns, as `plain_column` returns them, from its header.
 
-    Returns None where the first line is not a header.
+    Returns None where the first of the lines is not a header.
     """
     for delimiter in _DELIMITERS:
         cells = [plain_column(cell) for cell in _cells(rows[0], delimiter)]

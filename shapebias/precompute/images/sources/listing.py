@@ -18,14 +18,15 @@ from shapebias.precompute.images.sources.labelled_lines import parse_lines
 
 
 def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Skipped]]:
-    """Return the images of a list with this content, in its order.
+    """Return the images of a list with this content, in its order, and what was skipped.
 
     folder:  the absolute path or URL that its lines are relative to
     name:    the list's name for messages
 
-    The set's root is the folder that all images share, or the one above it where that is a WordNet id. Where no line
-    has a class, folders are the classes, as in `folder.list_images`. Repeated images are left out. Raises UsageError
-    where the file is not such a list.
+    The set's root is the deepest folder that holds all images, or the one above it where its name is a WordNet id.
+    Where no line has a class, folders are the classes, as in `folder.list_images`. Repeated lines, and images beside
+    the class folders, are skipped. Images are not read. Raises UsageError where the file is not such a list, or its
+    lines name files both here and on servers, or on several servers.
     """
     text = printable(name)
     if b"\0" in content:
@@ -55,7 +56,7 @@ def read_list(content: bytes, folder: str, name: str) -> tuple[ImageSet, list[Sk
 
 
 def _whole(path: bytes, folder: bytes) -> bytes:
-    """Return an absolute, normalised path or URL for one in a line."""
+    """Return the absolute path or the URL, without empty and `.` parts, of a path in a line, relative to `folder`."""
     if not (path.startswith(b"/") or _is_url(path)):
         path = folder + b"/" + path
     scheme, colon, rest = path.partition(b"://") if _is_url(path) else (b"", b"", path)

@@ -1,4 +1,4 @@
-"""Locations of images, here or on a server, and the facts that are needed before they are listed."""
+"""Locations of images, here or on a server: what is at a location, before its images are listed."""
 
 import glob
 import os
@@ -21,21 +21,24 @@ T = TypeVar("T")
 
 
 class Location(Protocol):
-    """A path or a URL that the user gave. A server is contacted only when it is needed."""
+    """A path or a URL, `text`, that the user gave. A server is contacted only when a method needs it.
+
+    Methods of a URL raise ShapebiasError where its server cannot be reached.
+    """
 
     text: str
 
     def is_pattern(self) -> bool:
-        """Return whether it is treated as a pattern."""
+        """Return whether the location is treated as a pattern of file names."""
 
     def is_tar(self) -> bool:
-        """Return whether it is treated as a tar file."""
+        """Return whether the location is treated as a tar file."""
 
     def is_list(self) -> bool:
-        """Return whether it is a file that may be a list of images."""
+        """Return whether the location is a file that may be a list of images."""
 
     def matches(self, pattern: str) -> list[str]:
-        """Return the names that match the pattern, sorted."""
+        """Return the paths or URLs of the files that match a pattern with wildcards, sorted."""
 
     def read(self) -> bytes:
         """Return the content of the file. Raises ShapebiasError where it cannot be read."""
@@ -44,14 +47,17 @@ class Location(Protocol):
         """Return the folder of the file, an absolute path or a URL."""
 
     def tar_files(self) -> list[str]:
-        """Return the tar files of a folder that holds them and no images; empty for other folders."""
+        """Return the paths or URLs of the tar files in a folder, sorted; none where it holds images too."""
 
     def list_folder(self) -> Listing:
-        """Return the images of the folder. Raises UsageError where it is not a folder, or has no images."""
+        """Return the images of the folder, and what was skipped.
+
+        Raises UsageError where the location is not a folder, or has no images.
+        """
 
 
 def locate(text: str) -> Location:
-    """Return the location of this name."""
+    """Return the location that a text names: a URL, or else a path on this machine. Nothing is read yet."""
     return RemoteLocation(text) if is_url(text) else LocalLocation(text)
 
 
@@ -62,19 +68,19 @@ class LocalLocation:
         self.text, self._path = text, Path(text)
 
     def is_pattern(self) -> bool:
-        """Return whether it looks like a pattern, and no file has that name."""
+        """Return whether the path has wildcards or braces, and no file has that name."""
         return is_pattern(self.text) and not self._path.exists()
 
     def is_tar(self) -> bool:
-        """Return whether it has the name of a tar file and is not a folder."""
+        """Return whether the path has the name of a tar file and is not a folder."""
         return is_tar_name(self._path.name) and not self._path.is_dir()
 
     def is_list(self) -> bool:
-        """Return whether it is a file without the name of an image."""
+        """Return whether the path is a file without the name of an image."""
         return self._path.is_file() and not _is_image_name(self._path.name)
 
     def matches(self, pattern: str) -> list[str]:
-        """Return the paths that match the pattern."""
+        """Return the paths that match the pattern, sorted."""
         return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
 
     def read(self) -> bytes:
@@ -89,7 +95,10 @@ class LocalLocation:
         return os.path.abspath(self._path.parent)  # noqa: PTH100 (keeps links)
 
     def tar_files(self) -> list[str]:
-        """Return the tar files of a folder that holds neither images nor folders beside them."""
+        """Return the paths of the tar files in a folder, sorted; none where it holds images or folders beside them.
+
+        Hidden files and folders do not count. Raises OSError where the folder cannot be listed.
+        """
         if not self._path.is_dir():
             return []
         children = [child for child in sorted(self._path.iterdir()) if not child.name.startswith(".")]
@@ -98,7 +107,7 @@ class LocalLocation:
         return [str(child) for child in children if is_tar_name(child.name) and child.is_file()]
 
     def list_folder(self) -> Listing:
-        """Return the images of the folder, see `folder.list_images`."""
+        """Return the images of the folder, and what was skipped: see `folder.list_images`."""
         return list_images(self._path)
 
 
@@ -110,24 +119,24 @@ class RemoteLocation:
 
     @cached_property
     def _server(self) -> tuple[Any, str]:
-        """The file system of the URL, and the path in it."""
+        """The fsspec file system of the URL, and the path in it."""
         return filesystem(self.text)
 
     def is_pattern(self) -> bool:
-        """Return whether it looks like a pattern."""
+        """Return whether the URL has wildcards or braces."""
         return is_pattern(self.text)
 
     def is_tar(self) -> bool:
-        """Return whether it has the name of a tar file."""
+        """Return whether the URL ends like the name of a tar file."""
         return is_tar_name(self.text)
 
     def is_list(self) -> bool:
-        """Return whether the server says that it is a file."""
+        """Return whether the server says that the URL is a file."""
         files, path = self._server
         return bool(_ask(self.text, lambda: files.isfile(path)))
 
     def matches(self, pattern: str) -> list[str]:
-        """Return the URLs that match the pattern."""
+        """Return the URLs that match the pattern, sorted."""
         files, path = filesystem(pattern)
         return sorted(files.unstrip_protocol(name) for name in _ask(pattern, lambda: files.glob(path)))
 
@@ -143,9 +152,9 @@ class RemoteLocation:
 
     @cached_property
     def _files(self) -> dict[str, Any]:
-        """The server's information on the files below the folder, by their paths in it.
+        """The server's information on each file at any depth below the URL, by the file's path below it.
 
-        Raises UsageError where there are none.
+        Raises UsageError where there is no file.
         """
         files, path = self._server
         facts_of = _ask(self.text, lambda: files.find(path, detail=True))
@@ -154,14 +163,20 @@ class RemoteLocation:
         return {name.removeprefix(path.rstrip("/")).lstrip("/"): facts for name, facts in facts_of.items()}
 
     def tar_files(self) -> list[str]:
-        """Return the tar files of a folder that holds no images, not in folders of it either."""
+        """Return the URLs of the tar files directly in the folder, sorted; none where images are at any depth in it.
+
+        Hidden files do not count. Raises UsageError where no file is there.
+        """
         names = [name for name in self._files if not _is_hidden(name)]
         if any(map(_is_image_name, names)):
             return []
         return [f"{self._root}/{name}" for name in sorted(names) if is_tar_name(name) and "/" not in name]
 
     def list_folder(self) -> Listing:
-        """Return the images below the URL, as in `folder.list_images`. Raises UsageError where there are none."""
+        """Return the images at any depth below the URL, and what was skipped: images beside the class folders.
+
+        All else is as in `folder.list_images`. Raises UsageError where there are no images.
+        """
         left_out, names = LeftOut(), []
         for name in sorted(self._files):
             if _is_image_name(name) and not _is_hidden(name):
@@ -181,12 +196,12 @@ def _is_image_name(name: str) -> bool:
 
 
 def _is_hidden(name: str) -> bool:
-    """Return whether a file or one of its folders is hidden."""
+    """Return whether a file, by its path, or one of its folders is hidden: its name begins with a dot."""
     return any(part.startswith(".") for part in name.split("/"))
 
 
 def _ask(url: str, action: Callable[[], T]) -> T:
-    """Return the result of an action that contacts a server. Raises ShapebiasError where it cannot be reached."""
+    """Return the result of an action that contacts the server of `url`. Raises ShapebiasError where it fails."""
     try:
         return action()
     except Exception as error:  # each protocol has its own

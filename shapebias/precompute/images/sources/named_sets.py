@@ -8,7 +8,10 @@ from shapebias.core.text import printable
 
 
 def parse_sets(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Return (name, images) of each `NAME=IMAGES`. Raises UsageError for another form, and for a name given twice."""
+    """Return the name and the source of images, as text, of each `NAME=IMAGES` (values of `--ood`), in their order.
+
+    Raises UsageError for another form, for a name that a store cannot have, and for a name given twice.
+    """
     sets: dict[str, str] = {}
     for text in texts:
         name, _, images = text.partition("=")

@@ -11,12 +11,12 @@ _MOST = 1_000_000  # names in braces
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether a name has wildcards or braces."""
+    """Return whether a name has wildcards, or a pair of braces."""
     return has_wildcard(text) or _BRACES.search(text) is not None
 
 
 def has_wildcard(text: str) -> bool:
-    """Return whether a name has wildcards."""
+    """Return whether a name has wildcards: `*`, `?` or `[`."""
     return any(character in text for character in "*?[")
 
 

@@ -15,12 +15,12 @@ from shapebias.precompute.images.sources.cifar import cifar_images
 from shapebias.precompute.images.sources.download import check_md5, download, file_md5
 from shapebias.precompute.progress import Reporter
 
-Images = Iterator[tuple[str, str, bytes]]  # split, path with the class as its folder, the image file's bytes
+Images = Iterator[tuple[str, str, bytes]]  # split, path CLASS/FILE, content of the image file
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedImages:
-    """A data set on a server, as in torchvision.datasets: an archive, its MD5, and a function that reads its images."""
+    """A data set on a server: its archive's URL and MD5, its splits, and a function that reads the archive's images."""
 
     url: str
     md5: str
@@ -29,12 +29,12 @@ class PublishedImages:
 
     @property
     def archive(self) -> str:
-        """The archive's name."""
+        """The archive's file name."""
         return self.url.rpartition("/")[2]
 
 
 def _imagenette_images(archive: tarfile.TarFile) -> Images:
-    """Yield the images of an archive with folders SET/SPLIT/CLASS."""
+    """Yield split, path CLASS/FILE and content of each image of an archive with files SET/SPLIT/CLASS/FILE."""
     for member in archive:
         _, _, inside = member.name.removeprefix("./").partition("/")
         split, _, path = inside.partition("/")
@@ -68,7 +68,7 @@ SETS = {
 
 
 def is_published(text: str) -> bool:
-    """Return whether a text names a split of a published set."""
+    """Return whether a text is NAME:SPLIT with the name of a published set; the split need not exist."""
     return text.partition(":")[0] in SETS and ":" in text
 
 
@@ -90,7 +90,11 @@ def published_tar(text: str, progress: Reporter) -> Path:
 
 
 def _fetch(name: str, published: PublishedImages, folder: Path, progress: Reporter) -> None:
-    """Make the tar files of all splits of a set, from the archive in the cache's folder if the user put it there."""
+    """Make the tar files of all splits of a set in `folder`.
+
+    The archive is downloaded, unless the user put it there. Raises ShapebiasError where it cannot be fetched, is
+    another file than was published, or the tar files cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         workplace = tempfile.TemporaryDirectory(prefix=".", dir=folder)
@@ -124,7 +128,7 @@ def _tar(folder: Path, name: str, split: str) -> Path:
 
 
 def _unpack(archive: Path, name: str, published: PublishedImages, folder: Path) -> None:
-    """Write a tar file for each split. Raises OSError."""
+    """Write a tar file for each split of the set in `archive` into `folder`. Raises OSError and the reader's errors."""
     with ExitStack() as files:
         tars = {split: files.enter_context(tarfile.open(_tar(folder, name, split), "w")) for split in published.splits}
         content = files.enter_context(tarfile.open(archive))

@@ -44,8 +44,18 @@ def is_tar_name(name: str) -> bool:
 
 @dataclass
 class _Index:
-    """One archive: its images' names, offsets and sizes, WebDataset's classes by key, and the class of each
-    image by them. `stamp` changes with the archive."""
+    """The content of one archive, as its headers tell it.
+
+    archive:                the absolute path, or the URL
+    size:                   of the archive, in bytes
+    stamp:                  bytes that change when the archive does
+    names, offsets, sizes:  of each image: its path in the archive, and where its file begins and how long it is, in
+                            bytes
+    classes:                the content of WebDataset's KEY.cls members, by KEY
+    class_names:            the class of each image that follows from `classes`; None where it has none
+    skipped:                members that cannot be used
+    left_out:               members that are no images, counted
+    """
 
     archive: str
     size: int
@@ -59,7 +69,7 @@ class _Index:
     left_out: LeftOut = field(default_factory=LeftOut)
 
     def keep(self, positions: Iterable[int]) -> None:
-        """Keep only the images at these positions."""
+        """Keep only the images at these indices, in this order; `class_names`, which is set later, is left alone."""
         kept = list(positions)
         self.names = [self.names[position] for position in kept]
         self.offsets, self.sizes = (
@@ -70,11 +80,12 @@ class _Index:
 def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skipped]]:
     """Return the images in tar files (paths or URLs), and what of them cannot be used; `root` is what the user wrote.
 
-    WebDataset's shards (with members KEY.cls): the images are the members KEY.EXTENSION; each one's class is the text
-    of its KEY.cls. Otherwise members are as files of one folder: see `folder.list_images`; folders that all share are
-    dropped, and a tar file without folders that is called by a WordNet id is that class. Names that several archives
-    have get their archive's name before them. Raises UsageError where there is no such file, a compressed one, or no
-    image.
+    In WebDataset's shards (with members KEY.cls) the images are the members KEY.EXTENSION, and the class of each is the
+    text of its KEY.cls. Otherwise the members are taken as the files of one folder: see `folder.list_images`. Folders
+    that all members share are dropped; where all tar files are called by WordNet ids and have no folders, each is the
+    class of its images. If two archives have a member of the same name, all images get the name of their archive before
+    their own. Raises UsageError where a file is missing or compressed, or no image is found, and ShapebiasError where a
+    server cannot be reached.
     """
     with ThreadPoolExecutor(_AT_ONCE if is_url(root) else 1) as pool:
         indices = list(pool.map(_read, archives))
@@ -105,7 +116,7 @@ def list_tars(archives: Sequence[str], root: str) -> tuple[ImageSet, list[Skippe
 
 
 def _members(indices: Sequence[_Index]) -> Members:
-    """Return the positions of the images of all archives."""
+    """Return where the images of all archives are, in the order of the archives."""
     return Members(
         [os.fsencode(index.archive) for index in indices],
         np.repeat(np.arange(len(indices), dtype=np.int32), [len(index.names) for index in indices]),
@@ -115,7 +126,10 @@ def _members(indices: Sequence[_Index]) -> Members:
 
 
 def _read(archive: str) -> _Index:
-    """Read the headers of an archive."""
+    """Return what the headers of an archive say, WebDataset's classes given to its images.
+
+    Raises UsageError where a file cannot be read or is compressed, ShapebiasError where a URL cannot be read.
+    """
     file, index = _open(archive)
     try:
         with file:
@@ -141,8 +155,12 @@ def _read(archive: str) -> _Index:
 
 
 def _pair(index: _Index) -> None:
-    """Give each image of WebDataset's samples its class: that of its name without extension, which may hold dots, or of
-    its name up to the first dot where that sample has this image only. Other pictures of a sample are left out."""
+    """Set `class_names` of an index of WebDataset's samples.
+
+    An image's KEY is its name without the extension, which may hold dots; or, if no class has that KEY, its name up to
+    the first dot, where that sample has this image only. Other pictures of a sample are taken out of the index, and
+    counted in `left_out`. An image whose name has no other dot than its extension's stays without a class.
+    """
     keys = [name.rpartition(b".")[0] for name in index.names]
     with_image = set(keys) & index.classes.keys()
     alone = Counter(_first_key(name) for name in index.names)
@@ -179,7 +197,7 @@ def _open(archive: str) -> tuple[BinaryIO, _Index]:
 
 
 def _headers(file: BinaryIO, index: _Index) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of an archive, up to its end or the first damage, which raises tarfile.ReadError."""
+    """Yield the members of an archive, up to its end or the first damage, which is noted in `index.skipped`."""
     count = before = 0
     try:
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
@@ -205,7 +223,7 @@ def _is_plain(member: tarfile.TarInfo) -> bool:
 
 
 def _add(member: tarfile.TarInfo, file: BinaryIO, index: _Index) -> None:
-    """Add a member to an index, if it is an image or a class."""
+    """Add a member of an archive to its index: as an image, a class, a skipped or a left-out file; no folders."""
     parts = [part for part in member.name.encode("utf-8", "surrogateescape").split(b"/") if part not in (b"", b".")]
     name = b"/".join(parts)
     is_class = name.endswith(b".cls")
@@ -232,13 +250,16 @@ def _add(member: tarfile.TarInfo, file: BinaryIO, index: _Index) -> None:
 
 
 def _first_key(name: bytes) -> bytes:
-    """Return a member's name up to the first dot behind its folder."""
+    """Return a member's path up to the first dot in its file's name."""
     folder, slash, base = name.rpartition(b"/")
     return folder + slash + base.partition(b".")[0]
 
 
 def _name_by_archive(indices: Sequence[_Index]) -> None:
-    """Put the images of archives that are called by WordNet ids, and hold no folders, in folders that are."""
+    """Put each archive's name, as a folder, before the names of its images, in the indices themselves.
+
+    This is done only where all archives are called by WordNet ids and none has folders.
+    """
     stems = [os.fsencode(Path(index.archive).stem) for index in indices]
     if all(map(is_wnid, stems)) and not any(b"/" in name for index in indices for name in index.names):
         for stem, index in zip(stems, indices, strict=True):
@@ -246,8 +267,10 @@ def _name_by_archive(indices: Sequence[_Index]) -> None:
 
 
 def _told_apart(indices: Sequence[_Index]) -> list[bytes]:
-    """Return a unique name for every image: where two archives have the same name, it begins with the archive's
-    name.
+    """Return a unique name for every image.
+
+    It is the image's own name; or, if two archives have an image of the same name, the archive's name and the image's,
+    for all images.
     """
     names = [name for index in indices for name in index.names]
     if len(set(names)) == len(names):
@@ -258,7 +281,7 @@ def _told_apart(indices: Sequence[_Index]) -> list[bytes]:
 
 
 def _without_shared_folders(paths: list[bytes]) -> list[bytes]:
-    """Return paths below the folder that they share, which stays where it is a class of ImageNet."""
+    """Return paths without the folder that they all share; its last part stays where that is a WordNet id."""
     shared = shared_folder(paths)
     if is_wnid(shared.rpartition(b"/")[2]):
         shared = shared.rpartition(b"/")[0]

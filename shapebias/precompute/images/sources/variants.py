@@ -14,7 +14,10 @@ _DEPTH = 3  # folders above the class folders: ImageNet-C's corruption and sever
 
 
 def parse_variant(text: str) -> tuple[str, str]:
-    """Return (name, folder) of `NAME=DIR`. Raises UsageError for another form."""
+    """Return name and folder of `NAME=DIR`, a value of `--variant`.
+
+    Raises UsageError for another form, and for a name of more than 60 characters or with unprintable ones.
+    """
     name, equals, folder = text.partition("=")
     if not name or not equals or not folder or not name.isprintable() or len(name) > 60:
         raise UsageError(f"--variant {printable(text)}: write NAME=DIR, such as sketch=imagenet-sketch")
@@ -22,9 +25,11 @@ def parse_variant(text: str) -> tuple[str, str]:
 
 
 def find_variants(name: str, folder: Path, class_ids: list[str]) -> list[tuple[str, ImageSet]]:
-    """Return the image sets in a folder: itself where it has folders of the classes, else those of its folders that do.
+    """Return the variants in a folder, each with its name and its images.
 
-    Nested ones are called NAME/FOLDER (ImageNet-C: `C/fog/3`). Raises UsageError where there is none.
+    The folder is one variant, called `name`, where it has folders named as some of the classes `class_ids`. Else its
+    sub-folders that have such folders, up to three levels below, are variants called NAME/FOLDER (ImageNet-C:
+    `C/fog/3`). Raises UsageError where there is none, and the errors of `list_images`.
     """
     folders = _search(name, folder, set(class_ids), _DEPTH)
     if not folders:
@@ -34,7 +39,11 @@ def find_variants(name: str, folder: Path, class_ids: list[str]) -> list[tuple[s
 
 
 def _search(name: str, folder: Path, classes: set[str], depth: int) -> list[tuple[str, Path]]:
-    """Return the folders that hold folders of the classes, at most `depth` folders below, each with its name."""
+    """Return the folders, each after its variant's name, that have non-empty folders named as classes.
+
+    The search goes at most `depth` levels below `folder`, and no deeper than a folder that is returned. Folders that
+    cannot be listed are passed over.
+    """
     try:
         children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
         if any(child.name in classes and any(child.iterdir()) for child in children):
@@ -50,9 +59,11 @@ def _search(name: str, folder: Path, classes: set[str], depth: int) -> list[tupl
 def pair_by_name(
     image_set: ImageSet, used: NDArray[np.int64], other: ImageSet
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the images of `other` that are named as used ones, but for folders above the class and the extension.
+    """Return pairs of a used image and the image of `other` with the same class folder and name.
 
-    Returns int64 [pairs] each: which of `used`, and which of `other`. Raises UsageError where there is none.
+    `used` are the indices of the used images in `image_set`, int64. Extensions, and folders above the class folder, may
+    differ. Returns two arrays, int64 [pairs]: indices into `used`, and indices into `other`. Raises UsageError where
+    there is no pair.
     """
     by_name = {_stem(path): index for index, path in enumerate(other.paths)}
     pairs = [(row, by_name.get(_stem(image_set.paths[position]), -1)) for row, position in enumerate(used)]

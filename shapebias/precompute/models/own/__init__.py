@@ -11,7 +11,7 @@ from shapebias.precompute.models.own.small_cnn import SmallCNN
 
 @dataclass(frozen=True)
 class OwnArchitecture:
-    """An architecture: `build` makes the network for a number of classes; `side` is the size of its images in px."""
+    """An architecture: `build(classes)` returns an untrained network; `side` is the side of its square images in px."""
 
     build: Callable[[int], nn.Module]
     side: int

@@ -7,11 +7,11 @@ from shapebias.precompute.models.own.blocks import convolution_block
 
 
 class PhotoCNN(nn.Module):
-    """Float [B, 3, 32, 32], normalised, to class scores [B, classes]; about 410,000 weights (1.7 MB).
+    """A network from images, float [B, 3, 32, 32], normalised, to class scores [B, classes].
 
-    `conv1` to `conv8` are convolution, batch norm and ReLU; their outputs have 16, 32, 32, 32, 64, 128, 128 and 128
-    units on maps of 32, 32, 16, 16, 16, 8, 8 and 8 px. `conv3` with `conv4`, and `conv7` with `conv8`, add to what
-    they are given (He et al. 2016).
+    It has about 410,000 weights (1.7 MB). Each of `conv1` to `conv8` is convolution, batch norm and ReLU; their outputs
+    have 16, 32, 32, 32, 64, 128, 128 and 128 units on maps of 32, 32, 16, 16, 16, 8, 8 and 8 px. What `conv3` and
+    `conv4` make together is added to their input, and so is that of `conv7` and `conv8` (He et al. 2016).
     """
 
     def __init__(self, classes: int) -> None:
@@ -28,7 +28,7 @@ class PhotoCNN(nn.Module):
         self.classifier = nn.Linear(128, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return class scores; any input of at least 4 px works, 32 px is what it is trained on."""
+        """Return class scores [B, classes]; images of at least 4 x 4 px work, 32 x 32 px is what it is trained on."""
         x = self.pool(self.conv2(self.conv1(images)))
         x = x + self.conv4(self.conv3(x))
         x = self.conv6(self.pool(self.conv5(x)))

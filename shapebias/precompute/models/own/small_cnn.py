@@ -7,10 +7,11 @@ from shapebias.precompute.models.own.blocks import convolution_block
 
 
 class SmallCNN(nn.Module):
-    """Float [B, 3, 64, 64], normalised, to class scores [B, classes]; about 260,000 weights (1.04 MB).
+    """A network from images, float [B, 3, 64, 64], normalised, to class scores [B, classes].
 
-    `conv1` to `conv5` are convolution, batch norm and ReLU; their outputs have 24, 48, 80, 96 and 160 units on maps of
-    32, 16, 8, 8 and 4 px. The first kernel is 7 px wide, so that its filters can be looked at.
+    It has about 260,000 weights (1.04 MB). Each of `conv1` to `conv5` is convolution, batch norm and ReLU; their
+    outputs have 24, 48, 80, 96 and 160 units on maps of 32, 16, 8, 8 and 4 px. The first kernel is 7 px wide, so that
+    its filters can be looked at.
     """
 
     def __init__(self, classes: int) -> None:
@@ -24,7 +25,7 @@ class SmallCNN(nn.Module):
         self.classifier = nn.Linear(160, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return class scores; any input of at least 16 px works, 64 px is what it is trained on."""
+        """Return class scores [B, classes]; images of at least 16 x 16 px work, 64 x 64 px is what it is trained on."""
         x = self.conv2(self.pool(self.conv1(images)))
         x = self.conv4(self.conv3(self.pool(x)))
         x = self.conv5(self.pool(x))
