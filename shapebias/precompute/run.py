@@ -15,6 +15,7 @@ from shapebias.core.store import schema
 from shapebias.core.text import printable
 from shapebias.precompute.device import HIGHEST, Device, choose_device
 from shapebias.precompute.images.sources.variants import pair_by_name
+from shapebias.precompute.images.worker import kept_workers
 from shapebias.precompute.inputs import Inputs
 from shapebias.precompute.measures.cue_conflict import label_images
 from shapebias.precompute.measures.ood import label_set
@@ -54,7 +55,10 @@ def precompute(settings: Settings, progress: Reporter, inputs: Inputs | None = N
         _check(settings, inputs, runners)
         loading = time.perf_counter() - started
         resumed = writer.unfinished.begin(_identity(settings, inputs, runners, measuring), settings.restart)
-        with _engine(settings, inputs, runners, device=measuring, progress=progress, writer=writer) as engine:
+        with (
+            kept_workers(),
+            _engine(settings, inputs, runners, device=measuring, progress=progress, writer=writer) as engine,
+        ):
             if settings.engine != "ray":  # nodes of a Ray cluster may not see the folder
                 inputs = inputs.drawn_once(writer.unfinished.drawn)
             run = Run(settings, inputs, runners, engine, writer=writer, device=device, progress=progress)

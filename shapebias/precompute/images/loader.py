@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pickle
 import queue
 import sys
 from collections import deque
@@ -21,7 +20,7 @@ from shapebias.precompute.images.fetch import Members
 from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import ImageSet, Skipped
 from shapebias.precompute.images.versions import make_versions
-from shapebias.precompute.images.worker import Job, Outcome, Pixels, Worker, anonymous_file, map_pixels
+from shapebias.precompute.images.worker import Job, Outcome, Pixels, Worker, usable_pool
 
 _AHEAD = 2  # batches that the workers fill while the caller uses others
 _WORTH = 32  # images for each worker: for fewer another worker is not worth its start
@@ -100,7 +99,7 @@ class Loader:
         self._chunk = min(_CHUNK, -(-self._batch_size // workers)) if workers else self._batch_size
         self._next = 0
         self._pending: deque[_Pending] = deque()
-        self._closed = False
+        self._closed = self._finished = False  # finished: no worker has anything to do any more
         self._resources = contextlib.ExitStack()
         self._executor: ThreadPoolExecutor | None = None
         self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
@@ -143,6 +142,7 @@ class Loader:
             if len(batch.positions):
                 return batch
             self.give_back(batch)
+        self._finished = self._next == len(self._paths)
         return None
 
     def give_back(self, batch: Batch) -> None:
@@ -158,16 +158,15 @@ class Loader:
 
     def _start(self, workers: int) -> Pixels:
         """Start the workers; return the memory that they share with this process."""
-        job = pickle.dumps(self._job)
-        file = self._resources.enter_context(anonymous_file())
-        file.truncate(int(np.prod(self._job.shape)))
+        pool = self._resources.enter_context(usable_pool())
         self._executor = ThreadPoolExecutor(workers, "images")
         self._resources.callback(self._executor.shutdown, cancel_futures=True)
-        for _ in range(workers):
-            worker = Worker(job, file.fileno())
-            self._resources.callback(worker.close)  # called before the executor waits for its threads
+        lent, memory = pool.lend(workers, self._job)
+        # Called before the executor waits for its threads.
+        self._resources.callback(lambda: pool.take_back(lent, idle=self._finished))
+        for worker in lent:
             self._idle.put(worker)
-        return map_pixels(file.fileno(), self._job.shape)
+        return memory
 
     def _submit(self, slot: int) -> None:
         """Start decoding the next batch into a slot, if images are left."""

@@ -15,8 +15,9 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import IO
 
@@ -94,6 +95,11 @@ class Worker:
             outcomes = self._ask(slot, first, paths)
         return outcomes or ["the decoder crashed on it"]
 
+    def take_job(self, job: bytes) -> None:
+        """Make the next tasks those of another job, for which the memory is large enough."""
+        self._job = job
+        self._send_job(self._process)
+
     def close(self) -> None:
         """Stop the process; a thread that waits for its answer gets `CancelledError`."""
         with self._lock:
@@ -131,11 +137,14 @@ class Worker:
             process_group=0,  # the caller handles Ctrl-C in the terminal
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
+        self._send_job(process)
+        return process
+
+    def _send_job(self, process: "subprocess.Popen[bytes]") -> None:
         tasks, _ = _pipes(process)
         with contextlib.suppress(OSError):  # it is already dead, which the first task will notice
             tasks.write(self._job)
             tasks.flush()
-        return process
 
     def _replace(self) -> None:
         with self._lock:
@@ -153,6 +162,70 @@ class Worker:
         for pipe in _pipes(self._process):
             with contextlib.suppress(OSError):  # a task that was never read
                 pipe.close()
+
+
+class WorkerPool:
+    """Processes that decode, and the memory that they share with this one. One loader at a time may use them."""
+
+    def __init__(self) -> None:
+        self._file = anonymous_file()
+        self._size = 0
+        self._idle: list[Worker] = []
+        self.lent = False
+
+    def lend(self, count: int, job: Job) -> tuple[list[Worker], Pixels]:
+        """Return workers that do a job, and the memory that it describes. Those that run already come first."""
+        self.lent = True
+        needed = int(np.prod(job.shape))
+        if needed > self._size:
+            self._file.truncate(needed)
+            self._size = needed
+        pickled, descriptor = pickle.dumps(job), self._file.fileno()
+        running, self._idle = self._idle[:count], self._idle[count:]
+        for worker in running:
+            worker.take_job(pickled)
+        started = [Worker(pickled, descriptor) for _ in range(count - len(running))]
+        return running + started, map_pixels(descriptor, job.shape)
+
+    def take_back(self, workers: list[Worker], *, idle: bool) -> None:
+        """Keep workers for the next job if they are `idle`; stop them if they may be at work, or no job can follow."""
+        self.lent = False
+        if idle and not self._file.closed:
+            self._idle += workers
+            return
+        for worker in workers:
+            worker.close()
+
+    def close(self) -> None:
+        """Stop the processes that are not lent, and free the memory as soon as nobody uses it."""
+        for worker in self._idle:
+            worker.close()
+        self._file.close()
+
+
+_kept: ContextVar[WorkerPool | None] = ContextVar("kept", default=None)
+
+
+@contextlib.contextmanager
+def kept_workers() -> Iterator[None]:
+    """Let all loaders of the block have the same processes, which take some time to start."""
+    with contextlib.closing(WorkerPool()) as pool:
+        token = _kept.set(pool)
+        try:
+            yield
+        finally:
+            _kept.reset(token)
+
+
+@contextlib.contextmanager
+def usable_pool() -> Iterator[WorkerPool]:
+    """Yield the pool of `kept_workers` where no loader uses it, else a new one."""
+    kept = _kept.get()
+    if kept is not None and not kept.lent:
+        yield kept
+    else:
+        with contextlib.closing(WorkerPool()) as pool:
+            yield pool
 
 
 def _pipes(process: "subprocess.Popen[bytes]") -> tuple[IO[bytes], IO[bytes]]:
@@ -181,7 +254,7 @@ def map_pixels(descriptor: int, shape: tuple[int, ...]) -> Pixels:
 
 
 def _work(tasks: IO[bytes], memory: int) -> None:
-    """Run a worker: read a job from `tasks`, then its tasks, until the caller is gone.
+    """Run a worker: read a job from `tasks`, then its tasks or other jobs, until the caller is gone.
 
     The first answer, on standard output, is True: the worker is ready. Then every task (slot, first, paths) is answered
     with the outcomes of its images, or with the exception that it raised. `memory` is the descriptor of the shared
@@ -197,7 +270,11 @@ def _work(tasks: IO[bytes], memory: int) -> None:
             os.dup2(null, output)
         _send(True, answers)
         while True:
-            slot, first, paths = pickle.load(tasks)
+            message: Job | tuple[int, int, list[bytes]] = pickle.load(tasks)
+            if isinstance(message, Job):
+                job, slots = message, map_pixels(memory, message.shape)
+                continue
+            slot, first, paths = message
             answer: list[Outcome] | Exception
             try:
                 answer = job.run(paths, slots[slot, :, first : first + len(paths)])

@@ -21,7 +21,8 @@ from shapebias.precompute.images.geometry import Geometry
 from shapebias.precompute.images.image_set import Skipped
 from shapebias.precompute.images.loader import Loader, default_workers
 from shapebias.precompute.images.sources.folder import list_images
-from tests.support.loader_decoders import facts, moody, number, slow
+from shapebias.precompute.images.worker import kept_workers
+from tests.support.loader_decoders import facts, moody, number, numbered_pair, slow
 
 GEOMETRY = Geometry(20, 16)
 ROOT = Path(__file__).parents[3]
@@ -182,6 +183,32 @@ def test_every_way_out_cleans_up(photos: Path) -> None:
         next(iter(loader))
     with pytest.raises((AttributeError, TypeError)):  # not picklable: fails before anything is started
         Loader(photos, paths, GEOMETRY, 5, workers=2, decode_function=lambda path: np.zeros(1, np.uint8))
+
+
+def test_workers_are_kept_for_the_next_loader(tmp_path: Path) -> None:
+    """Whatever they decode, also after one died; those that may be at work are not kept."""
+
+    def values(paths: list[bytes], versions: int | None) -> list[int]:
+        decode = number if versions is None else numbered_pair
+        with Loader(tmp_path, paths, GEOMETRY, 3, workers=2, decode_function=decode, version_count=versions) as loader:
+            return [value for batch in loader for value in batch.pixels[..., 0, 0, 0].ravel().tolist()]
+
+    before = children()
+    paths = [b"n%d" % index for index in range(8)]
+    with kept_workers():
+        assert values(paths, None) == list(range(8))
+        workers = children() - before
+        assert len(workers) == 2
+        assert values(paths, 2) == [value for index in range(8) for value in (index, index + 100)]
+        assert values(paths[:2], None) == [0, 1]
+        assert children() - before == workers
+        with Loader(tmp_path, paths, GEOMETRY, 3, workers=1, decode_function=number) as outer:
+            batches = iter(outer)
+            next(batches)
+            assert values(paths, None) == list(range(8)), "another loader has others"
+        os.kill(min(children() - before), signal.SIGKILL)
+        assert values(paths, None) == list(range(8))
+    assert children() == before
 
 
 def test_workers_that_do_not_start(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
