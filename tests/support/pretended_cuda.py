@@ -24,7 +24,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from tests.support.pretended_streams import Event, Stream
+from tests.support.pretended_streams import Event, PretendedStream
 from tests.support.python_autograd import backward, grad
 
 CUDA = torch.device("cuda:0")
@@ -112,7 +112,7 @@ class PretendedGpu:
         self._pinned: set[int] = set()  # addresses of storages
         self.registered: dict[int, int] = {}  # bytes by address
         self.registering = True  # whether the system lets memory be registered
-        self.streams = [Stream(self.counts)]  # the current one comes last
+        self.streams = [PretendedStream(self.counts)]  # the current one comes last
 
     @property
     def waits(self) -> int:
@@ -278,7 +278,7 @@ class _PretendingMode(TorchDispatchMode):
 
 
 @contextmanager
-def _on_stream(stream: Stream | None) -> Iterator[None]:
+def _on_stream(stream: PretendedStream | None) -> Iterator[None]:
     """Give the work of the block to a stream."""
     streams = _running().streams
     streams.append(stream or streams[0])
@@ -330,7 +330,7 @@ def _patches(gpu: PretendedGpu, capacity: int) -> dict[str, Any]:
         "cuda.get_rng_state": lambda device=None: None,
         "cuda.set_rng_state": lambda state, device=None: None,
         "cuda.Event": partial(Event, gpu.counts),
-        "cuda.Stream": partial(Stream, gpu.counts),
+        "cuda.Stream": partial(PretendedStream, gpu.counts),
         "cuda.stream": _on_stream,
         "cuda.current_stream": lambda device=None: gpu.streams[-1],
         "cuda.cudart": lambda: SimpleNamespace(cudaHostRegister=gpu.register, cudaHostUnregister=gpu.unregister),

@@ -43,7 +43,7 @@ class Event:
             raise OverwrittenError("memory was written before its copy had ended")
 
 
-class Stream:
+class PretendedStream:
     """A CUDA stream; work given to it is done at once, but the program does not know that before it waits."""
 
     def __init__(self, counts: Counter[str], *_: Any) -> None:
@@ -52,7 +52,7 @@ class Stream:
         self.waited: list[Event] = []
         self.recorded: list[Event] = []
 
-    def __enter__(self) -> "Stream":
+    def __enter__(self) -> "PretendedStream":
         return self
 
     def __exit__(self, *_: Any) -> None: ...

@@ -85,23 +85,23 @@ def pixels_of(folder: Path, device: Device | None) -> tuple[dict[str, np.ndarray
     """Return the pixels of a folder's images by name, and the skipped images; decoded by a device, or else exactly."""
     images, _ = list_images(folder)
     decoder = None if device is None else GpuDecoder(images, GEOMETRY, None, 0, device)
-    found: dict[str, np.ndarray] = {}
+    by_name: dict[str, np.ndarray] = {}
     with load(images, GEOMETRY, 4, 1, undecoded=decoder.job if decoder else None) as loader:
         for batch in loader if decoder is None else decoder.batches(loader):
             pixels = getattr(batch, "sent", torch.from_numpy(batch.pixels)).cpu().numpy()
             for position, image in zip(batch.positions.tolist(), pixels, strict=True):
-                found[Path(os.fsdecode(images.paths[position])).stem] = image.copy()
-    return found, [(Path(os.fsdecode(image.path)).stem, image.reason) for image in loader.skipped]
+                by_name[Path(os.fsdecode(images.paths[position])).stem] = image.copy()
+    return by_name, [(Path(os.fsdecode(image.path)).stem, image.reason) for image in loader.skipped]
 
 
 def test_every_image_is_decoded_or_skipped_as_on_the_cpu(folder: Path) -> None:
-    (found, skipped), (exact, skipped_there) = pixels_of(folder, CPU), pixels_of(folder, None)
+    (by_name, skipped), (exact, skipped_there) = pixels_of(folder, CPU), pixels_of(folder, None)
     assert skipped == skipped_there == [("damaged", "damaged"), ("truncated", "truncated")]
-    assert found.keys() == exact.keys() == {*PLAIN, *OTHERS}
+    assert by_name.keys() == exact.keys() == {*PLAIN, *OTHERS}
     for name in OTHERS:
-        np.testing.assert_array_equal(found[name], exact[name], err_msg=name)
+        np.testing.assert_array_equal(by_name[name], exact[name], err_msg=name)
     for name in PLAIN:
-        assert np.abs(found[name].astype(int) - exact[name]).max() <= 1, name
+        assert np.abs(by_name[name].astype(int) - exact[name]).max() <= 1, name
 
 
 def test_what_the_device_cannot_decode_the_cpu_does(
@@ -116,8 +116,8 @@ def test_what_the_device_cannot_decode_the_cpu_does(
         return decode(contents, device)
 
     monkeypatch.setattr(gpu_decoding, "_decode", unable)
-    found, _ = pixels_of(folder, CPU)
-    np.testing.assert_array_equal(found["grey"], exact["grey"])
+    decoded, _ = pixels_of(folder, CPU)
+    np.testing.assert_array_equal(decoded["grey"], exact["grey"])
     images = decode_jpegs([files["plain"], files["grey"], files["progressive"]], CPU)
     assert [image is None for image in images] == [False, True, False]
 
@@ -138,9 +138,9 @@ def test_memory_that_is_full_is_no_damaged_image(files: dict[str, bytes], monkey
 def test_resizing_and_cropping(geometry: Geometry, size: tuple[int, int]) -> None:
     image = smooth_noise(5, *size)
     expected = geometry(image).astype(int)
-    found = resize_crop(torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1), geometry)
-    assert found.shape == (geometry.crop, geometry.crop, 3)
-    assert np.abs(found.numpy() - expected).max() <= 1
+    resized = resize_crop(torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1), geometry)
+    assert resized.shape == (geometry.crop, geometry.crop, 3)
+    assert np.abs(resized.numpy() - expected).max() <= 1
 
 
 def test_noise_is_an_images_own() -> None:

@@ -47,8 +47,8 @@ def check_pairs(gpu: PretendedGpu, workers: int) -> None:
     with pairs(workers) as loader:
         seen = []
         for batch in Uploads(loader, DEVICE):
-            found = batch.sent[..., 0, 0, 0].cpu().numpy()
-            np.testing.assert_array_equal(found, batch.positions[:, None] + [0, 100])
+            sent = batch.sent[..., 0, 0, 0].cpu().numpy()
+            np.testing.assert_array_equal(sent, batch.positions[:, None] + [0, 100])
             seen += batch.positions.tolist()
     assert seen == list(range(len(PATHS)))
     assert gpu.counts["sync copy to the GPU"] == 0
@@ -104,8 +104,8 @@ def test_images_that_cannot_be_used_are_left_out(gpu: PretendedGpu) -> None:
 def test_some_versions_of_some_images(gpu: PretendedGpu, device: Device) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (5, 3, 4, 4, 3), np.uint8)
     wanted = np.random.default_rng(1).random((5, 3)) < 0.5
-    found = on_device(Batch(np.arange(5), pixels, None), device).take(wanted, device)
-    np.testing.assert_array_equal(found.cpu().numpy(), pixels[wanted])
+    sent = on_device(Batch(np.arange(5), pixels, None), device).take(wanted, device)
+    np.testing.assert_array_equal(sent.cpu().numpy(), pixels[wanted])
 
 
 def test_a_batch_of_the_first_pass_waits_twice(gpu: PretendedGpu, network_file: Path, image_folder: Path) -> None:
