@@ -110,7 +110,28 @@ async def test_no_match_is_said_and_the_keys_still_work(store: Store) -> None:
         await press(app, pilot, "enter")
         assert shown(app) == []
         assert "no unit matches" in app.units.render_line(1).text
-        await press(app, pilot, "j", "G", "s", "r", "V", "m", "u", "E", "h", "T", "plus", "M", "p", "enter", "v", "greater_than_sign", "c", "escape")
+        await press(
+            app,
+            pilot,
+            "j",
+            "G",
+            "s",
+            "r",
+            "V",
+            "m",
+            "u",
+            "E",
+            "h",
+            "T",
+            "plus",
+            "M",
+            "p",
+            "enter",
+            "v",
+            "greater_than_sign",
+            "c",
+            "escape",
+        )
         await press(app, pilot, "left_square_bracket", "right_square_bracket", "escape")
         assert len(shown(app)) == 33
 
