@@ -46,7 +46,7 @@ Decisions = NDArray[np.int32]
 
 
 def alexnet() -> Runner:
-    """AlexNet with random weights, biased towards nothing."""
+    """Return AlexNet with random weights, whose decisions are not all for the same classes."""
     torch.manual_seed(0)
     network = torchvision.models.alexnet(weights=None).eval()
     model = LoadedModel("AlexNet", network, "alexnet", "alexnet", imagenet_preprocessing())
@@ -70,7 +70,7 @@ def naive(runner: Runner, layer: int, unit: int, pixels: NDArray[np.uint8], batc
 
 
 def contest(runner: Runner, layer: int, pixels: NDArray[np.uint8], units: int) -> None:
-    """Prints the times of a layer."""
+    """Print the times of the ways to ablate the units of a layer, and whether their decisions agree."""
     facts = runner.layers[layer]
     chosen = np.linspace(0, facts.units - 1, max(2, units)).astype(int).tolist()
     one = batched = ours = 0.0

@@ -124,7 +124,7 @@ def row(name: str, value: str, budget: str = "") -> None:
 
 
 def spread(values: Sequence[float], unit: str) -> str:
-    """Median, p95 and maximum."""
+    """Return median, 95th percentile and maximum of the values as text, in a unit."""
     if not values:
         return "none"
     p95 = float(np.percentile(values, 95))
@@ -230,7 +230,7 @@ def measure_grids(explorer: list[str], store: Store, start: Unit, screen: Screen
 
 
 def _settle(terminal: PtyTerminal) -> None:
-    """Waits for the first grid."""
+    """Wait for the first grid."""
     if not terminal.wait_for(lambda: bool(terminal.sixels_since(0))):
         raise SystemExit(f"no grid was painted\n{terminal.text_since(0)[-2000:].decode(errors='replace')}")
     time.sleep(1.0)  # the neighbours are made
@@ -267,7 +267,7 @@ def _begins(pictures: Sequence[Sixel], wanted: Sequence[bytes]) -> int | None:
 
 
 def _take(moves: Moves, name: str, pressed: float, pictures: list[Sixel], tiles: int) -> float | None:
-    """Adds a move; its latency in ms."""
+    """Add a move to `moves`; return its latency in ms."""
     pictures, refined = pictures[:tiles], pictures[tiles:]
     counts = Counter(picture.position for picture in pictures)
     again = len(refined) - tiles if refined else 0

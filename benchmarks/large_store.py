@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def write_store(path: Path, layers: list[int], images: int) -> Path:
-    """A store of random numbers, of one model with layers of so many units."""
+    """Write a store of random numbers, of one model with layers of so many units; return its path."""
     random = np.random.default_rng(0)
     listed = [b"%06d.jpg" % number for number in range(max(images, 1))]
     labels = np.full(len(listed), -1, np.int32)
@@ -192,7 +192,7 @@ def measure_memory(path: Path) -> None:
 
 
 def peak(process: int) -> str:
-    """VmHWM, of Linux."""
+    """Return the peak memory of a process as text, from Linux's VmHWM."""
     match = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text())
     return f"{int(match[1]) / 1000:.0f} MB" if match else "unknown"
 
