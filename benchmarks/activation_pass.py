@@ -161,7 +161,7 @@ def report_peak(task: str, images: int) -> None:
     contest = ActivationContest(name, 32)
     (all_images,) = contest.batches()
     list(contest.bare())
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is measured from here on, without making the network
     if what == "bare":
         for _ in range(0, images, 32):
             list(contest.bare())

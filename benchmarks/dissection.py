@@ -157,7 +157,7 @@ def report_peak(what: str, images: int) -> None:
     """Print the peak memory of this fresh process, in bytes; the same batch comes again and again."""
     contest = DissectionContest(BATCH)
     contest.bare()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is measured from here on, without making the network
     thresholds = [np.full(layer.units, 0.05, np.float32) for layer in contest.layers]
     layers = [Overlap(threshold, contest.concepts, contest.device.device) for threshold in thresholds]
 

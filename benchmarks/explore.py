@@ -69,7 +69,7 @@ class Screen:
 
 @dataclass
 class Moves:
-    """The output of the explorer for every move of a series."""
+    """Measurements of a series of moves in the explorer, one entry for each move."""
 
     latencies: list[float] = field(default_factory=list)  # ms, to the last byte of the first picture
     refined: list[float] = field(default_factory=list)  # ms, to the last byte of the refined one
@@ -132,7 +132,7 @@ def spread(values: Sequence[float], unit: str) -> str:
 
 
 def beside(values: Sequence[float], *budgets: tuple[float, str]) -> str:
-    """Ratios to the budgets: the median's to the first, p95's to the second."""
+    """Return as text the ratios of the values' median and p95 to the budgets (number, unit) of the same order."""
     if not values:
         return ""
     measured = (statistics.median(values), float(np.percentile(values, 95)))
@@ -143,7 +143,7 @@ def beside(values: Sequence[float], *budgets: tuple[float, str]) -> str:
 
 
 def screen_with_grid(store: Store, start: Unit, columns: int, rows: int) -> Screen:
-    """The terminal in which the explorer's unit panel, opened at `start`, has a grid of that many cells."""
+    """Return the screen on which the explorer's unit panel, opened at `start`, has a grid of `columns` x `rows`."""
 
     async def measure(width: int, height: int) -> tuple[int, int, GridLayout | None, View]:
         app = Explorer(store, start, Terminal(True, False, *CELL, answered=True), Graphics.SIXEL)

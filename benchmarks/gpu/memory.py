@@ -40,7 +40,7 @@ def memory(setup: Setup, record: Record) -> None:
 
 
 def _peak(action: Callable[[], None], *, on_device: bool) -> int:
-    """Return the most bytes that were in use at once while an action ran: of the device, or else of this process."""
+    """Return the most bytes in use at once while an action runs: of PyTorch on the device, or else of this process."""
     release()
     if on_device:
         torch.cuda.reset_peak_memory_stats()

@@ -46,14 +46,14 @@ class PassesContest:
         self.resident: Tensor = self.runner.inputs(self._pixels)
 
     def bare(self, batches: int | None = None) -> None:
-        """Run the network on images that are on the device."""
+        """Run the network on images that are on the device already, in `batches` batches (None: all)."""
         with self.runner.device.inference():
             for _ in range(batches or self.images // self._batch):
                 self.runner.network(self.resident)
         self.runner.device.synchronize()
 
     def from_pixels(self) -> None:
-        """Run the network on images that come from the host."""
+        """Run the network on all batches, each sent from the host as uint8 pixels."""
         for _ in range(self.images // self._batch):
             self.runner.forward(self._pixels)
         self.runner.device.synchronize()

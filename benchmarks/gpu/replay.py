@@ -194,7 +194,7 @@ def _check_top(record: Record, name: str, actual: TopKResult, expected: TopKResu
 
 
 def _check_close(record: Record, name: str, actual: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
-    """Check that values are within 1e-5 of the CPU's (relative to these if they are above 1), and NaN where they are."""
+    """Check that values are within 1e-5 of the CPU's (relative to these if above 1), and NaN where those are."""
     undefined = np.isnan(expected)
     record.check(np.array_equal(np.isnan(actual), undefined), f"{name}: not the same units are undefined")
     apart = np.abs(actual.astype(np.float64) - expected) / np.maximum(np.abs(expected), 1)

@@ -116,8 +116,7 @@ def _rounding(settings: Settings, kind: str, precision: str) -> Settings:
 
 
 def _shards_and_stops(setup: Setup, record: Record) -> None:
-    """Check that a run that was stopped ends with the bits of one that was not, and that four shards give what one
-    does."""
+    """Check that a run that was stopped and resumed gives the same bits as one that was not, and so do four shards."""
     images = setup.sizes.pair_images
     whole, _ = made(pair_settings(setup, "one-shard.zarr", shard_size=images))
     settings = pair_settings(setup, "four-shards.zarr", shard_size=images // 4)

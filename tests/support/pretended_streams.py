@@ -68,7 +68,7 @@ class Stream:
         self.passes()
 
     def passes(self) -> None:
-        """Let the events that this stream waited for pass."""
+        """Note that all events that this stream waited for have passed. Raises OverwrittenError as they do."""
         waited, self.waited = self.waited, []
         for event in waited:
             event.passes()

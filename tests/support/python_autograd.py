@@ -43,7 +43,10 @@ def _gradients(output: torch.Tensor) -> dict[Any, list[Any]]:
 
 
 def _add(gradients: list[torch.Tensor | None], node: Any, number: int, gradient: torch.Tensor) -> None:
-    """Add `gradient`, which another node gives, to that of output `number` of `node`, in the output's shape and dtype."""
+    """Add `gradient`, which another node gives, to that of output `number` of `node`, in that output's shape and dtype.
+
+    `gradients` are those of the node's outputs; None stands for 0.
+    """
     facts = node._input_metadata[number]
     with torch.no_grad():
         gradient = gradient.sum_to_size(tuple(facts.shape)).to(facts.dtype)
