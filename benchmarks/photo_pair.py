@@ -105,7 +105,7 @@ def training() -> list[str]:
 
 
 def accuracy_tables(store: Store) -> list[str]:
-    """Return the accuracies on images as they are, changed and attacked."""
+    """Return the lines of the section on accuracy: both networks' on images as they are, changed and attacked."""
     known = accuracies(store)
     by_condition = {(row.model, row.kind, row.condition): row for row in known}
     kinds = dict.fromkeys((row.kind, row.condition) for row in known)
@@ -208,7 +208,7 @@ def out_of_distribution(store: Store) -> list[str]:
 
 
 def layers(store: Store) -> list[str]:
-    """Return the metrics of units, layer by layer, and the detectors."""
+    """Return the lines of the section on layers: both networks' mean metrics of units, and how many are detectors."""
     lines = ["## Layer by layer", "", "Means over the living units of a layer, standard (S) and robust (R) network."]
     for metrics in METRICS:
         lines += ["", *pair_table(store, metrics)]

@@ -97,7 +97,7 @@ SMALL = Sizes(
 class Setup:
     """The settings that a section is run with.
 
-    kind:           cuda or cpu: what is compared with the CPU, and measured
+    kind:           the device that is measured and compared with the CPU: cuda or cpu
     folder:         for files that may be large
     has_allocator:  whether the device's memory is that of PyTorch's CUDA allocator, which can be limited and asked
     """
