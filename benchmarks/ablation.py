@@ -46,7 +46,7 @@ Decisions = NDArray[np.int32]
 
 
 def alexnet() -> Runner:
-    """AlexNet with random weights, biased towards nothing."""
+    """Return AlexNet with random weights from a fixed seed, prepared on the CPU with the paper's layers."""
     torch.manual_seed(0)
     network = torchvision.models.alexnet(weights=None).eval()
     model = LoadedModel("AlexNet", network, "alexnet", "alexnet", imagenet_preprocessing())
@@ -55,7 +55,7 @@ def alexnet() -> Runner:
 
 
 def naive(runner: Runner, layer: int, unit: int, pixels: NDArray[np.uint8], batch: int) -> Decisions:
-    """Return the whole network's decisions without the unit, with `batch` images in each forward."""
+    """Return the whole network's decisions, int32 [images], with a unit set to 0, by `batch` images in each forward."""
 
     def silence(_: int, output: Tensor) -> Tensor:
         changed = output.clone()
@@ -70,7 +70,7 @@ def naive(runner: Runner, layer: int, unit: int, pixels: NDArray[np.uint8], batc
 
 
 def contest(runner: Runner, layer: int, pixels: NDArray[np.uint8], units: int) -> None:
-    """Prints the times of a layer."""
+    """Print the times of the ways to ablate the units of a layer, and whether their decisions agree."""
     facts = runner.layers[layer]
     chosen = np.linspace(0, facts.units - 1, max(2, units)).astype(int).tolist()
     one = batched = ours = 0.0
@@ -100,7 +100,7 @@ def contest(runner: Runner, layer: int, pixels: NDArray[np.uint8], units: int) -
 
 
 def ablate(runner: Runner, layer: WatchedLayer, pixels: NDArray[np.uint8]) -> tuple[Decisions, str]:
-    """Return the decisions without each unit, int32 [units, images], and the number of (image, unit) rows run."""
+    """Return the decisions without each unit, int32 [units, images], and as text how many (image, unit) rows ran."""
     ablation = UnitAblation(runner, layer, 1_000_000_000)
     scores = runner.forward(pixels)
     assert scores is not None

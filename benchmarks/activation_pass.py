@@ -37,7 +37,7 @@ NETWORKS = {"alexnet": 1, "resnet50": 2}  # of --images, this part: the slower o
 
 
 def photo_like(count: int) -> NDArray[np.uint8]:
-    """uint8 [count, 224, 224, 3]: noise at several scales, different for every image."""
+    """Return noise at several scales, different for every image, uint8 [count, 224, 224, 3]."""
     random = np.random.default_rng(0)
     pixels = np.empty((count, 224, 224, 3), np.uint8)
     for image in pixels:
@@ -149,7 +149,7 @@ def speed(name: str, images: int, rounds: int) -> None:
 
 
 def peak_memory(name: str, images: int, what: str) -> int:
-    """Bytes of peak RSS of a fresh process that does `what`."""
+    """Return the peak memory, in bytes, of a fresh process that does `what` with a network and so many images."""
     command = [sys.executable, "-m", "benchmarks.activation_pass", "--images", str(images), "--peak", f"{name}:{what}"]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return int(json.loads(answer.splitlines()[-1]))
@@ -161,7 +161,7 @@ def report_peak(task: str, images: int) -> None:
     contest = ActivationContest(name, 32)
     (all_images,) = contest.batches()
     list(contest.bare())
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is measured from here on, without making the network
     if what == "bare":
         for _ in range(0, images, 32):
             list(contest.bare())

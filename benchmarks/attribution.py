@@ -43,12 +43,12 @@ class Clock:
         self.wall += time.perf_counter() - wall
 
     def __add__(self, other: "Clock") -> "Clock":
-        """Return the time of both."""
+        """Return the sum of both clocks' seconds."""
         return Clock(self.processor + other.processor, self.wall + other.wall)
 
 
 class AttributionContest:
-    """A network, images and what it gives for them."""
+    """A network and images, and the two ways to use its time: explaining them, and running it alone."""
 
     def __init__(self, images: int) -> None:
         self.subject = Subject.of(alexnet())

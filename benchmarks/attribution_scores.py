@@ -35,7 +35,7 @@ TOGETHER = 16  # images of a batch, as in a run on the CPU
 
 
 class ScoresClock:
-    """The clock's and the processor's seconds of some work."""
+    """A stopwatch: adds up the wall clock's and the processor's seconds of its `with` blocks."""
 
     def __init__(self) -> None:
         self.wall = self.processor = 0.0
@@ -49,7 +49,7 @@ class ScoresClock:
 
 
 def score(subject: Subject, images: Tensor, methods: int, steps: int, seed: int) -> None:
-    """Measure the curves of a batch of images, for as many random maps of each as there are methods."""
+    """Rank `methods` random maps of each image of a batch, and measure their curves of insertion and deletion."""
     count = len(images)
     ranking = Ranking(range(count), SIZE * SIZE)
     curves = Curves(subject, images, torch.arange(count), steps)
@@ -60,7 +60,7 @@ def score(subject: Subject, images: Tensor, methods: int, steps: int, seed: int)
 
 
 def forwards(network: nn.Module, images: Tensor, count: int) -> None:
-    """Run the network on so many images, in batches of as many as there are."""
+    """Run the network on `count` images in all: on the batch `images` again and again, the last time on fewer."""
     with torch.no_grad():
         for first in range(0, count, len(images)):
             network(images[: count - first])

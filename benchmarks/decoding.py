@@ -59,7 +59,7 @@ CONTENDERS: dict[str, Callable[[Path], Pixels]] = {
 
 
 def write_jpegs(folder: Path, photos: list[bytes], size: tuple[int, int]) -> list[Path]:
-    """Write photos as JPEGs of a size; return their paths."""
+    """Write the photos at these paths as JPEGs of `size` (width, height) px into a folder; return the new paths."""
     paths = []
     for number, photo in enumerate(photos):
         path = folder / f"{size[0]}-{number}.jpg"

@@ -29,7 +29,7 @@ BATCH = 100
 
 
 def images(split: str, count: int) -> tuple[Tensor, list[bytes]]:
-    """float32 [count, 3, 64, 64] in [0, 1] and the paths, evenly spread over a split."""
+    """Return images evenly spread over a split, float32 [count, 3, 64, 64] in [0, 1], and their paths."""
     chosen = builtin_set(split).spread(count)
     pixels = np.stack([draw_path(path) for path in chosen.paths])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255), chosen.paths
@@ -40,7 +40,7 @@ def batches(inputs: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def classifier(name: str) -> Normalised:
-    """One of the pair, as a function of images in [0, 1]."""
+    """Return one network of the pair, as a module that takes images in [0, 1]."""
     model = load_model(parse_spec(name))
     return Normalised(model.network, model.preprocessing.mean, model.preprocessing.std).eval()
 

@@ -58,7 +58,7 @@ class DissectionContest:
             self.layers = Trace(self.network, sample).paper()
 
     def label(self, seed: int, images: int) -> Labels:
-        """Blobs of labels: about 6 colours, 12 objects, 10 parts and 4 materials an image."""
+        """Return random blobs of labels: in each image about 6 colours, 12 objects, 10 parts and 4 materials."""
         rng = np.random.default_rng(seed)
         planes = np.zeros((images, 4, SIDE, SIDE), np.uint16)
         for plane, (first, count, cells) in enumerate(((1, 11, 28), (325, 584, 4), (91, 234, 4), (59, 32, 2))):
@@ -142,12 +142,12 @@ def speed(images: int, rounds: int) -> None:
 
 
 def _fresh(labels: Labels) -> Labels:
-    """The same labels, nothing of them counted yet."""
+    """Return a copy of the labels without the counts that `Labels` caches."""
     return Labels(labels.planes, labels.whole, labels.concepts, height=labels.height, width=labels.width)
 
 
 def peak_memory(images: int, what: str) -> int:
-    """Bytes of peak RSS of a fresh process that does `what`."""
+    """Return the peak memory, in bytes, of a fresh process that does `what` with so many images."""
     command = [sys.executable, "-m", "benchmarks.dissection", "--images", str(images), "--peak", what]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return int(json.loads(answer.splitlines()[-1]))
@@ -157,7 +157,7 @@ def report_peak(what: str, images: int) -> None:
     """Print the peak memory of this fresh process, in bytes; the same batch comes again and again."""
     contest = DissectionContest(BATCH)
     contest.bare()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here: making the network is not meant
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is measured from here on, without making the network
     thresholds = [np.full(layer.units, 0.05, np.float32) for layer in contest.layers]
     layers = [Overlap(threshold, contest.concepts, contest.device.device) for threshold in thresholds]
 

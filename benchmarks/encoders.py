@@ -41,12 +41,12 @@ def _one(picture: Image.Image) -> Pixels:
 
 
 def _rows_of_bands(picture: Image.Image) -> Image.Image:
-    """Cut to a multiple of 6 rows: chafa scales other heights to one."""
+    """Return a picture cut to a multiple of 6 rows of pixels: chafa scales other heights to one."""
     return picture.crop((0, 0, picture.width, picture.height // 6 * 6))
 
 
 def encoders() -> list[Encoder]:
-    """Ours and the peers that are installed."""
+    """Return the program's encoders and those of the peers that are installed; print which ones are not."""
     hands = ThreadPoolExecutor(2)
     available = [
         Encoder(
@@ -103,7 +103,10 @@ def _bytes(data: str | bytes | bytearray) -> bytes:
 
 
 def compare_encoders(store: Store, units: int = 5) -> None:
-    """The same grids of 24 tiles by every encoder: ms (best of up to 3), kB and PSNR, medians over units."""
+    """Print what every encoder makes of the same grids of 24 tiles, those of `units` random units of a store.
+
+    Printed are ms (the best of up to three), kB and PSNR, medians over the units.
+    """
     print("Grids of 24 tiles of 128 x 128, 768 x 512 pixels (chafa: 768 x 510)")
     random = np.random.default_rng(0)
     pairs = [(model, layer, info.units) for model in store.models for layer, info in store.layers(model).items()]

@@ -30,7 +30,7 @@ BATCH = 32
 
 
 def decoding(folder: Path, limit: int) -> tuple[float, list[np.ndarray]]:
-    """Images a second, and the decoded batches."""
+    """Return how many images of a folder are decoded per second, and the decoded batches."""
     images, _ = find_images(str(folder), limit)
     start = time.perf_counter()
     geometry = imagenet_preprocessing().geometry
@@ -42,7 +42,7 @@ def decoding(folder: Path, limit: int) -> tuple[float, list[np.ndarray]]:
 
 
 def passing(network: str, batches: list[np.ndarray]) -> float:
-    """Images a second of the pass on decoded images."""
+    """Return how many decoded images per second the activation pass takes."""
     device = choose_device("auto", "auto")
     torch.manual_seed(0)
     placed = device.to(torchvision.models.get_model(network, weights=None).eval())
@@ -75,7 +75,7 @@ class StreamStopwatch(Silent):
 
 
 def command(network: str, folder: Path, limit: int) -> tuple[float, float]:
-    """Images a second while they stream, and of the whole command."""
+    """Return the images per second of `precompute` while they stream, and those of the whole command."""
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch) / "random.pth"

@@ -69,7 +69,7 @@ class Screen:
 
 @dataclass
 class Moves:
-    """The output of the explorer for every move of a series."""
+    """Measurements of a series of moves in the explorer, one entry for each move."""
 
     latencies: list[float] = field(default_factory=list)  # ms, to the last byte of the first picture
     refined: list[float] = field(default_factory=list)  # ms, to the last byte of the refined one
@@ -124,7 +124,7 @@ def row(name: str, value: str, budget: str = "") -> None:
 
 
 def spread(values: Sequence[float], unit: str) -> str:
-    """Median, p95 and maximum."""
+    """Return median, 95th percentile and maximum of the values as text, in a unit."""
     if not values:
         return "none"
     p95 = float(np.percentile(values, 95))
@@ -132,7 +132,7 @@ def spread(values: Sequence[float], unit: str) -> str:
 
 
 def beside(values: Sequence[float], *budgets: tuple[float, str]) -> str:
-    """Ratios to the budgets: the median's to the first, p95's to the second."""
+    """Return as text the ratios of the values' median and p95 to the budgets (number, unit) of the same order."""
     if not values:
         return ""
     measured = (statistics.median(values), float(np.percentile(values, 95)))
@@ -143,7 +143,7 @@ def beside(values: Sequence[float], *budgets: tuple[float, str]) -> str:
 
 
 def screen_with_grid(store: Store, start: Unit, columns: int, rows: int) -> Screen:
-    """The terminal in which the explorer's unit panel, opened at `start`, has a grid of that many cells."""
+    """Return the screen on which the explorer's unit panel, opened at `start`, has a grid of `columns` x `rows`."""
 
     async def measure(width: int, height: int) -> tuple[int, int, GridLayout | None, View]:
         app = Explorer(store, start, Terminal(True, False, *CELL, answered=True), Graphics.SIXEL)
@@ -230,7 +230,7 @@ def measure_grids(explorer: list[str], store: Store, start: Unit, screen: Screen
 
 
 def _settle(terminal: PtyTerminal) -> None:
-    """Waits for the first grid."""
+    """Wait for the first grid."""
     if not terminal.wait_for(lambda: bool(terminal.sixels_since(0))):
         raise SystemExit(f"no grid was painted\n{terminal.text_since(0)[-2000:].decode(errors='replace')}")
     time.sleep(1.0)  # the neighbours are made
@@ -267,7 +267,7 @@ def _begins(pictures: Sequence[Sixel], wanted: Sequence[bytes]) -> int | None:
 
 
 def _take(moves: Moves, name: str, pressed: float, pictures: list[Sixel], tiles: int) -> float | None:
-    """Adds a move; its latency in ms."""
+    """Add a move to `moves`; return its latency in ms."""
     pictures, refined = pictures[:tiles], pictures[tiles:]
     counts = Counter(picture.position for picture in pictures)
     again = len(refined) - tiles if refined else 0

@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def write_store(path: Path, layers: list[int], images: int) -> Path:
-    """A store of random numbers, of one model with layers of so many units."""
+    """Write a store of random numbers, of one model with layers of so many units; return its path."""
     random = np.random.default_rng(0)
     listed = [b"%06d.jpg" % number for number in range(max(images, 1))]
     labels = np.full(len(listed), -1, np.int32)
@@ -120,7 +120,7 @@ def timed(times: list[float]) -> Iterator[None]:
 
 
 def measure_table(path: Path, rounds: int) -> None:
-    """Opening and sorting, without a terminal."""
+    """Print the milliseconds of opening a store and of sorting its units, without a terminal."""
     opened: list[float] = []
     ours: list[float] = []
     plain: list[float] = []
@@ -161,7 +161,10 @@ def explore(path: Path) -> list[str]:
 
 
 def first_row(terminal: PtyTerminal, path: Path) -> float:
-    """Return when the table's first row was painted."""
+    """Wait for the first row of the explorer's table, and return the monotonic time at which it was painted.
+
+    `path` is the store that the explorer shows. Exits where the row is not painted in time.
+    """
     table = load_units(open_store(path), "M", "layer0")
     columns = list(table.columns.values())[:2]
     values = [NumberColumn(column).text(float(column[0])).strip() for column in columns]
@@ -174,7 +177,7 @@ def first_row(terminal: PtyTerminal, path: Path) -> float:
 
 
 def measure_memory(path: Path) -> None:
-    """Peak memory of an explorer in which somebody walks through all layers and looks at twins."""
+    """Print the peak memory of an explorer after a walk through all layers of a store, and after a look at twins."""
     store = open_store(path)
     layers = store.layers("M")
     print(f"{sum(layer.units for layer in layers.values()):,} units in {len(layers)} layers, {IMAGES} images")
@@ -192,7 +195,7 @@ def measure_memory(path: Path) -> None:
 
 
 def peak(process: int) -> str:
-    """VmHWM, of Linux."""
+    """Return the peak memory of a process as text, from Linux's VmHWM."""
     match = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text())
     return f"{int(match[1]) / 1000:.0f} MB" if match else "unknown"
 

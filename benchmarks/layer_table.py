@@ -77,7 +77,10 @@ def main() -> None:
 
 
 def describe(name: str) -> tuple[str, int]:
-    """Return a network's row of the table, and how many layers have other units than a module declares."""
+    """Return a network's row of the Markdown table, and how many layers have another number of units than is declared.
+
+    A network whose layers cannot be found has the reason in its row, and counts as one such layer.
+    """
     torch.manual_seed(0)
     model = load_model(parse_spec(name), download=False)
     side = model.preprocessing.geometry.crop

@@ -47,7 +47,7 @@ class NullNetwork(nn.Module):
 
 
 def measured(folder: Path, seeds: range, images: int) -> Store:
-    """Return a store of networks `n0`, `n1`, ... with the weights that the seeds give."""
+    """Write the store of networks `n0`, `n1`, ..., one for each seed, over probe images into a folder; return it."""
     texts = []
     for position, seed in enumerate(seeds):
         torch.manual_seed(seed)
@@ -63,7 +63,7 @@ def measured(folder: Path, seeds: range, images: int) -> Store:
 
 
 def rate(p_values: list[float]) -> str:
-    """Return how many of the tests that could be made have p < LEVEL."""
+    """Return as text how many of the tests that could be made (p not NaN) have p < LEVEL."""
     known = [p for p in p_values if p == p]
     small = sum(p < LEVEL for p in known)
     return f"{small:4d} of {len(known):4d} ({small / max(len(known), 1):.1%})"

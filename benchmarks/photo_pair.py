@@ -60,7 +60,7 @@ This page is written by `python -m benchmarks.photo_pair`, which says how.
 
 
 def make_store(options: argparse.Namespace, path: Path, models: Sequence[str], epsilons: Sequence[float]) -> Store:
-    """Return the store of a pair, made where it is not there."""
+    """Return the store at `path`; where it is not there, it is made by a run of `models` with all passes."""
     if not path.exists():
         settings = Settings(
             models=parse_specs(list(models)),
@@ -105,7 +105,7 @@ def training() -> list[str]:
 
 
 def accuracy_tables(store: Store) -> list[str]:
-    """Return the accuracies on images as they are, changed and attacked."""
+    """Return the lines of the section on accuracy: both networks' on images as they are, changed and attacked."""
     known = accuracies(store)
     by_condition = {(row.model, row.kind, row.condition): row for row in known}
     kinds = dict.fromkeys((row.kind, row.condition) for row in known)
@@ -129,7 +129,10 @@ def _percent(row: Accuracy) -> str:
 
 
 def checked_attacks(options: argparse.Namespace) -> list[str]:
-    """Return the accuracies under another package's attack, beside ours, of the same images."""
+    """Return the lines of a table: both networks' accuracies under our attack and under another package's.
+
+    Both attacks see the same images, `--checked` of them.
+    """
     rows = []
     for name in PHOTO_PAIR:
         model = load_model(parse_spec(name))
@@ -205,7 +208,7 @@ def out_of_distribution(store: Store) -> list[str]:
 
 
 def layers(store: Store) -> list[str]:
-    """Return the metrics of units, layer by layer, and the detectors."""
+    """Return the lines of the section on layers: both networks' mean metrics of units, and how many are detectors."""
     lines = ["## Layer by layer", "", "Means over the living units of a layer, standard (S) and robust (R) network."]
     for metrics in METRICS:
         lines += ["", *pair_table(store, metrics)]
@@ -264,7 +267,7 @@ def claims(store: Store) -> list[str]:
 
 
 def main() -> None:
-    """Measure and report."""
+    """Make the stores that are missing, measure the rest, print the page, and write it where `--write` says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--images", default="cifar10:test")

@@ -83,7 +83,7 @@ print(json.dumps({"seconds": end - start, "shards": len(kept), "keeping": keepin
 
 
 def noise(count: int) -> Iterator[tuple[str, bytes]]:
-    """Names, in class folders, and PNG files of 32 x 32 px noise."""
+    """Yield paths in class folders, and the contents of PNG files of 32 x 32 px noise."""
     import numpy as np
     from PIL import Image
 
@@ -113,7 +113,7 @@ def make_tars(folder: Path, count: int, images_per_file: int = 10_000) -> None:
 
 
 def run(folder: Path, threads: int | None = None, **settings: Any) -> dict[str, Any]:
-    """One run, in a process of its own."""
+    """Run `precompute` in a process of its own, and return what was measured of it, by name."""
     wanted = {"models": [f"{folder}/net.py:tiny"], "images": str(folder / "images"), "store": str(folder / "a.zarr")}
     environment = dict(os.environ) if threads is None else {**os.environ, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-c", RUN, json.dumps(wanted | {"overwrite": True} | settings)]

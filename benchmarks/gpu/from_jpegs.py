@@ -45,7 +45,7 @@ class Stages:
     def advance(self, steps: int) -> None: ...
 
     def end(self) -> None:
-        """End the stage that runs."""
+        """Note the end of the stage that runs."""
         now = time.perf_counter()
         self.seconds[self._stage] += now - self._started
         self._started = now
@@ -92,7 +92,7 @@ def from_jpegs(setup: Setup, record: Record) -> None:
 
 
 def _decoding(setup: Setup, record: Record) -> dict[int, float]:
-    """Return the images per second that processes decode, by their number."""
+    """Return the images per second that worker processes decode, by the number of processes."""
     images, _ = find_images(str(setup.photos()))
     speeds = {}
     for workers in setup.sizes.workers:

@@ -25,7 +25,7 @@ def memory(setup: Setup, record: Record) -> None:
         f"pass, {_MORE} x the images": more.passing,
     }
     for action in actions.values():
-        action()  # what libraries keep is not meant
+        action()  # first, so that memory which libraries take once and keep is not counted
     peaks = {name: _peak(action, on_device=setup.has_allocator) for name, action in actions.items()}
     kind = "device" if setup.has_allocator else "process"
     record.measured[f"peak MB of the {kind}"] = {name: round(peak / 1e6, 1) for name, peak in peaks.items()}
@@ -40,7 +40,7 @@ def memory(setup: Setup, record: Record) -> None:
 
 
 def _peak(action: Callable[[], None], *, on_device: bool) -> int:
-    """Return the most bytes that were taken at once while an action ran."""
+    """Return the most bytes in use at once while an action runs: of PyTorch on the device, or else of this process."""
     release()
     if on_device:
         torch.cuda.reset_peak_memory_stats()

@@ -22,7 +22,7 @@ _BRANCH = 0.25  # the standard deviation of what a residual branch adds to a str
 
 
 def pixels(count: int, first: int = 0) -> NDArray[np.uint8]:
-    """Return images uint8 [count, 224, 224, 3], another one for each number from `first` on."""
+    """Return the pictures with the seeds from `first` to `first` + `count` - 1, uint8 [count, 224, 224, 3]."""
     return np.stack([np.asarray(picture(first + number, _SIDE, _SIDE)) for number in range(count)])
 
 
@@ -40,14 +40,14 @@ def random_network(name: str) -> nn.Module:
     if norms:
         images = torch.from_numpy(pixels(_CALIBRATED_ON)).permute(0, 3, 1, 2).float() / 64 - 2
         for norm in norms:
-            norm.momentum = None  # the mean over batches
+            norm.momentum = None  # so that the statistics are those of the pictures alone, not moving averages
         with torch.no_grad():
             network.train()(images)
     return network.eval()
 
 
 def spec(setup: Setup, name: str) -> ModelSpec:
-    """Return a network by its name and its random weights, which are in a file."""
+    """Return the specification of a torchvision network with random weights, which are written to a file first."""
     file = setup.folder / f"{name}.pth"
     if not file.exists():
         torch.save(random_network(name).state_dict(), file)

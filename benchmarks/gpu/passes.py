@@ -28,7 +28,7 @@ Pixels = NDArray[np.uint8]
 
 
 class PassesContest:
-    """A network in one precision and a batch of images, which comes several times, as other images.
+    """A network in one precision and a batch of images, which is used several times under other image numbers.
 
     What is measured is done as a run does it: from uint8 pixels on the host to parts on the host.
     """
@@ -46,14 +46,14 @@ class PassesContest:
         self.resident: Tensor = self.runner.inputs(self._pixels)
 
     def bare(self, batches: int | None = None) -> None:
-        """Run the network on images that are on the device."""
+        """Run the network on images that are on the device already, in `batches` batches (None: all)."""
         with self.runner.device.inference():
             for _ in range(batches or self.images // self._batch):
                 self.runner.network(self.resident)
         self.runner.device.synchronize()
 
     def from_pixels(self) -> None:
-        """Run the network on images that come from the host."""
+        """Run the network on all batches, each sent from the host as uint8 pixels."""
         for _ in range(self.images // self._batch):
             self.runner.forward(self._pixels)
         self.runner.device.synchronize()
@@ -86,7 +86,7 @@ class PassesContest:
         )
 
     def _measure(self, measure: Measure, batch: Pixels) -> dict[str, NDArray[np.generic]]:
-        """Return what a measure gives of all batches, as one shard."""
+        """Return the part that a measure makes of all batches, taken as one shard; `batch` stands for each of them."""
         shard = measure.start([self.runner])
         for first in range(0, self.images, self._batch):
             loaded = Batch(np.arange(first, first + self._batch), batch, None)
@@ -96,7 +96,7 @@ class PassesContest:
         return part
 
     def _packed_pixels(self) -> Pixels:
-        """Return a batch with its annotation, as a loader gives it."""
+        """Return a batch with its annotation packed, as a loader gives it: uint8 [B, versions, crop, crop, 3]."""
         if self._packed is None:
             pack = self._annotations.pack
             few = np.stack([pack(b"%d" % number) for number in range(min(self._batch, _DRAWN))])
@@ -108,7 +108,7 @@ class PassesContest:
         return UnitAblation(self.runner, self.runner.layers[-2:][0], bytes_to_use(self.runner.device, None))
 
     def ablated_rows(self, ablation: UnitAblation, images: int) -> int:
-        """Ablate units on some images; return how many (image, unit) rows were run."""
+        """Ablate units on the first `images` of a batch; return how many pairs of image and unit were run."""
         _, units, _ = ablation.decide_pixels(self._pixels[:images], category_choice(sixteen_classes()))
         return len(units)
 

@@ -12,8 +12,12 @@ _SHOWN = 12  # operations
 
 
 def profiled(action: Callable[[], Any], *, on_cuda: bool) -> dict[str, Any]:
-    """Return how often the host waited and launched kernels while an action ran, the share of the time in which the GPU
-    was busy, and what took longest: on CUDA kernels, else operations of the CPU; each in ms."""
+    """Run an action and return what PyTorch's profiler says of it.
+
+    waits, launches:  how often the host waited for the GPU, and launched kernels
+    GPU busy:         the share of the time in which a kernel or copy ran; None on the CPU
+    longest:          ms of the twelve kernels, or on the CPU operations, that took longest, by name
+    """
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
     with profile(activities=activities) as profiler:
         action()

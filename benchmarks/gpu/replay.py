@@ -109,7 +109,7 @@ def _annotations(images: int) -> Annotations:
 
 
 class ReplayContest:
-    """The statistics of both devices, of the same maps."""
+    """The same recorded maps, and the ways to compute statistics of them on either device."""
 
     def __init__(self, setup: Setup) -> None:
         sizes = setup.sizes
@@ -194,8 +194,7 @@ def _check_top(record: Record, name: str, actual: TopKResult, expected: TopKResu
 
 
 def _check_close(record: Record, name: str, actual: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
-    """Check that values are as far as 1e-5 from those of the CPU, relative to these where they are above 1; and that
-    the same ones are NaN."""
+    """Check that values are within 1e-5 of the CPU's (relative to these if above 1), and NaN where those are."""
     undefined = np.isnan(expected)
     record.check(np.array_equal(np.isnan(actual), undefined), f"{name}: not the same units are undefined")
     apart = np.abs(actual.astype(np.float64) - expected) / np.maximum(np.abs(expected), 1)

@@ -97,7 +97,7 @@ SMALL = Sizes(
 class Setup:
     """The settings that a section is run with.
 
-    kind:           cuda or cpu: what is compared with the CPU, and measured
+    kind:           the device that is measured and compared with the CPU: cuda or cpu
     folder:         for files that may be large
     has_allocator:  whether the device's memory is that of PyTorch's CUDA allocator, which can be limited and asked
     """
@@ -113,16 +113,16 @@ class Setup:
 
     @property
     def rounding(self) -> tuple[str, ...]:
-        """The precisions beside `highest` that the check is about and the device has."""
+        """The names of the precisions beside `highest` that the device has and the check compares."""
         return ("tf32", "bf16") if self.device("auto").precision.tf32 else ("bf16",)
 
     @property
     def fast(self) -> tuple[str, ...]:
-        """The precisions whose speed is measured."""
+        """The names of the precisions whose speed is measured."""
         return self.rounding if self.is_cuda else ("highest",)
 
     def device(self, precision: str) -> Device:
-        """Return the device in one precision."""
+        """Return the device with this precision, a value of `--precision`."""
         return choose_device(self.kind, precision)
 
     def photos(self) -> Path:
@@ -135,7 +135,14 @@ class Setup:
 
 @dataclass
 class Record:
-    """The result of a section: numbers by name, missing features, and violations."""
+    """The result of a section of the check.
+
+    budget, seconds:  how long the section may take, and how long it took
+    strict_speed:     whether a speed below its target is a violation
+    measured:         numbers by name
+    absent:           why something could not be measured, by its name
+    violations:       lines on what is not as it must be
+    """
 
     section: str
     title: str
@@ -147,12 +154,12 @@ class Record:
     violations: list[str] = field(default_factory=list)
 
     def check(self, holds: bool, violation: str) -> None:
-        """Note a violation unless something holds."""
+        """Note the line `violation` unless `holds`."""
         if not holds:
             self.violations.append(violation)
 
     def check_speed(self, name: str, share: float, target: float) -> None:
-        """Note a share of a speed beside its target; missing it is a violation where that is asked for."""
+        """Note a speed, as a share of another, beside its target; with `strict_speed` it is a violation to miss it."""
         self.measured[name] = {"share": round(share, 3), "target": target}
         if self.strict_speed:
             self.check(share >= target, f"{name}: {share:.2f}, not {target:g}")

@@ -53,8 +53,10 @@ def short_memory(setup: Setup, record: Record) -> None:
 
 @contextmanager
 def _limited(setup: Setup, peak: int) -> Iterator[None]:
-    """Leave too little of the device's memory for what took `peak` bytes; where it cannot be limited, refuse
-    batches."""
+    """Leave too little of the device's memory, in the block, for a run that takes `peak` bytes.
+
+    Where that memory cannot be limited, larger batches are refused instead.
+    """
     if not setup.has_allocator:
         with mock.patch.object(Device, "images", _refusing(Device.images)):
             yield
@@ -70,7 +72,7 @@ def _limited(setup: Setup, peak: int) -> Iterator[None]:
 
 
 def _refusing(images: Any) -> Any:
-    """Return `Device.images` such that it finds no memory for more than a few images."""
+    """Return a stand-in for the function `images`, that of `Device`, that has no memory for more than four images."""
 
     def limited(device: Device, pixels: NDArray[np.uint8], preprocessing: Any) -> Tensor:
         if len(pixels) > _LARGEST:

@@ -23,7 +23,7 @@ TARGETS = {  # of the pass, as a share of the bare forward from the same pixels;
 
 
 def seconds(action: Callable[[], Any]) -> float:
-    """Return how long an action takes."""
+    """Run an action once, and return how many seconds it takes."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
@@ -64,7 +64,7 @@ def _contest(setup: Setup, record: Record, name: str, precision: str) -> None:
 
 
 def _ablation_speed(contest: PassesContest, images: int) -> float:
-    """Return the (image, unit) rows per second that ablation runs, of some images."""
+    """Return how many pairs of image and unit a second ablation runs, measured on `images` images."""
     ablation = contest.ablation()
     contest.ablated_rows(ablation, 1)  # warms up
     start = time.perf_counter()

@@ -32,11 +32,12 @@ _ATTACKS = ("adversarial/right",)
 class Bounds:
     """The largest differences allowed between two stores.
 
-    largest, median:  of a metric's differences over all units, relative to the unit's maximum where the metric is an
-                      activation, to its total variation where it is one; a tenth of those of sparsity and IoU
-    shares:           the least share that is equal: of top images (whatever their order in a list), decisions, counts
-                      that units have, and of which images withstand attacks
-    complete:         whether every metric and decision must be in both
+    largest, median:  bounds on the largest and the median of each metric's differences over all units. Differences of
+                      activations are relative to the unit's maximum, those of total variations to the unit's own;
+                      those of sparsity and IoU are divided by ten
+    shares:           the least shares that must be equal, by kind: of top images (whatever their order in a list), of
+                      decisions, of units' metrics that are counts, and of the images' results under attacks
+    complete:         whether every metric and decision must be in both stores
     """
 
     largest: float = np.inf
@@ -56,13 +57,20 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class Distance:
-    """The differences between two stores, as `Bounds` defines them; `metrics` are differences of all units, by name."""
+    """The differences between two stores, as `Bounds` defines them.
+
+    metrics:  the differences of all units, float64 [units of all layers], by the metric's name
+    shares:   the share that is equal, by the kinds of `Bounds.shares`
+    """
 
     metrics: dict[str, NDArray[np.float64]]
     shares: dict[str, float]
 
     def worst(self, kind: str) -> tuple[float, str]:
-        """Return the largest over metrics of their `max` or `median` differences, and the metric's name."""
+        """Return the largest `max` or `median` (`kind`) over units that any metric's differences have, and its name.
+
+        Returns 0 and "none" without metrics.
+        """
         quantile = {"max": 1.0, "median": 0.5}[kind]
         return max(
             ((float(np.quantile(some, quantile, method="higher")), name) for name, some in self.metrics.items()),
@@ -78,8 +86,8 @@ class Distance:
 def distance(store: Store, expected: Store) -> Distance:
     """Return how far a store is from another of the same networks, layers and images, in what both have.
 
-    A value that is NaN in only one of them is infinitely far off. What follows from a unit's top images is compared
-    where these are the same.
+    A value that is NaN in only one of them is infinitely far off. Metrics that follow from a unit's top images are
+    compared only for units with the same top images in both.
     """
     metrics: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
     equal: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
@@ -105,7 +113,7 @@ def distance(store: Store, expected: Store) -> Distance:
 
 
 def check_distance(record: Record, name: str, *, store: Store, expected: Store, bounds: Bounds) -> None:
-    """Record how far a store is from another, and what of it is too far."""
+    """Record how far a store is from another, and as violations what is outside `bounds`."""
     apart = distance(store, expected)
     record.measured[name] = apart.to_json()
     if bounds.complete:
@@ -167,7 +175,7 @@ def _follows_top_images(name: str) -> bool:
 
 
 def _scale(expected: Store, model: str, layer: str, name: str) -> NDArray[np.float64] | float:
-    """Return what a metric's differences are relative to, by unit."""
+    """Return what a metric's differences are divided by: one number for all units, or float64 [units]."""
     relative_to = _RELATIVE_TO.get(name.partition("@")[0])
     if relative_to is None:
         return _STEPS if name in _IN_STEPS else 1.0
@@ -176,7 +184,7 @@ def _scale(expected: Store, model: str, layer: str, name: str) -> NDArray[np.flo
 
 
 def _apart(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return |found - wanted|; 0 where both are the same or NaN, infinite where one is NaN."""
+    """Return |actual - expected|; 0 where both are equal or both NaN, infinite where one of them is NaN."""
     with np.errstate(invalid="ignore"):
         apart = np.abs(actual.astype(np.float64) - expected)
     return np.where(_same(actual, expected), 0.0, np.nan_to_num(apart, nan=np.inf, posinf=np.inf))

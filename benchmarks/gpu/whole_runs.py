@@ -24,13 +24,13 @@ _LOSS = 0.05  # how far the loss of an epoch in bfloat16 may be from float32's, 
 
 
 def made(settings: Settings) -> tuple[Store, Summary]:
-    """Run `precompute`; return the store and what it said."""
+    """Run `precompute`; return the store and the run's summary."""
     summary = precompute(settings, Silent())
     return open_store(settings.store), summary
 
 
 class _Stopped(BaseException):
-    """As Ctrl-C would be."""
+    """Stops a run as Ctrl-C would."""
 
 
 class _StopAfter(Silent):
@@ -46,7 +46,7 @@ class _StopAfter(Silent):
 
 
 def whole_runs(setup: Setup, record: Record) -> None:
-    """Compare what runs give."""
+    """Compare whole runs on the device with runs on the CPU: stores, stops, shards and an epoch of training."""
     _pair(setup, record)
     _network(setup, record)
     _shards_and_stops(setup, record)
@@ -116,8 +116,7 @@ def _rounding(settings: Settings, kind: str, precision: str) -> Settings:
 
 
 def _shards_and_stops(setup: Setup, record: Record) -> None:
-    """Check that a run that was stopped ends with the bits of one that was not, and that four shards give what one
-    does."""
+    """Check that a run that was stopped and resumed gives the same bits as one that was not, and so do four shards."""
     images = setup.sizes.pair_images
     whole, _ = made(pair_settings(setup, "one-shard.zarr", shard_size=images))
     settings = pair_settings(setup, "four-shards.zarr", shard_size=images // 4)

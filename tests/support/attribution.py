@@ -1,4 +1,4 @@
-"""Networks to explain, and what is asked of the methods."""
+"""Networks and images for tests of attribution methods, and a way to run a method on them."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,7 +15,7 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
 
 class Linear(nn.Module):
-    """A network whose scores are sums of weighted pixels, and a constant."""
+    """A network for images [B, 3, size, size] whose scores, [B, classes], are weighted sums of the pixels, plus 2."""
 
     def __init__(self, size: int, classes: int = 4) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Linear(nn.Module):
 
 
 class Exact(Normalised):
-    """A network in float64: what separates two ways to compute its gradient is no rounding that decides a ReLU."""
+    """A network that computes in float64: two ways to compute its gradient then do not differ by rounding at a ReLU."""
 
     def __init__(self, network: nn.Module, mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> None:
         super().__init__(network.double(), mean, std)
@@ -37,7 +37,7 @@ class Exact(Normalised):
 
 
 class Plain(nn.Module):
-    """A function of images as a module."""
+    """A module that calls a function of images."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -48,7 +48,11 @@ class Plain(nn.Module):
 
 
 def subject_of(network: nn.Module, size: int, *, most: int = 64, takes_one: bool = True) -> Subject:
-    """Return a network as methods see it, with a normalisation that is not that of the images."""
+    """Return a network as methods get it, for images of `size` px in [0, 1], which it normalises by MEAN and STD.
+
+    most:       the largest number of images in a forward
+    takes_one:  whether the network takes a batch of one image
+    """
     normalised = Normalised(network, MEAN, STD)
     return Subject(network=normalised, size=size, takes_one=takes_one, budget=Budget(most))
 
@@ -60,7 +64,7 @@ def pictures(count: int, size: int, seed: int = 0) -> Tensor:
 
 
 def explained(subject: Subject, choice: Choice | str, images: Tensor, seed: int = 0) -> Explanation:
-    """Return a method's maps of images; the i-th explains the output i modulo 3 with the seed `seed` + i."""
+    """Return a method's maps of images [N, 3, size, size]; the i-th explains output i modulo 3, its seed `seed` + i."""
     choice = Choice.of(choice) if isinstance(choice, str) else choice
     numbers = range(len(images))
     targets = torch.tensor([number % 3 for number in numbers])

@@ -18,7 +18,7 @@ CONSTANT, UNMEASURED = 2, 3  # the rows of a map without evidence (gradient's), 
 
 
 def add_attribution(store: Path, images: Sequence[int] = IMAGES, seed: int = 0) -> dict[str, np.ndarray]:
-    """Writes attribution of every model into a store; returns the raw maps, float32 [models, images, h, w] by method.
+    """Write attribution of every model into a store; return the raw maps, float32 [models, images, h, w] by method.
 
     Row 2 of `gradient` is constant; the image of row 3 has no target, so that nothing was measured.
     """

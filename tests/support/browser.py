@@ -18,7 +18,7 @@ OPTIONS = (
 
 
 def chromium() -> str | None:
-    """Return where Chromium is; None where it is not installed."""
+    """Return the path of Chromium's program; None where it is not installed."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -50,7 +50,7 @@ class BrowserPage:
                 return answer["result"]  # type: ignore[no-any-return]
 
     def wait(self, event: str) -> None:
-        """Return when an event was told."""
+        """Wait until the browser has told an event of this name."""
         while self._next().get("method") != event:
             pass
 
@@ -80,7 +80,7 @@ class BrowserPage:
         self.wait("Page.loadEventFired")
 
     def value(self, expression: str) -> Any:
-        """Return what an expression of JavaScript gives in the page."""
+        """Return the value of an expression of JavaScript in the page."""
         result = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")

@@ -53,11 +53,15 @@ MEAN, STD = (0.41, 0.42, 0.43), (0.21, 0.22, 0.23)
 
 @dataclass(frozen=True, kw_only=True)
 class Wrapping:
-    """`content` makes what `torch.save` writes, of a state dict and its average (twice the weights).
+    """A way to wrap a network's weights in a checkpoint, and what the program must make of it.
 
-    `reads`: `raw` or `ema` weights, `body` (without a head), `near` or `nan` values, or None where it is refused.
-    `said` is a part of the note or of the refusal, `options` stand behind the file's name. `normalised`: the file's
-    mean and std are taken over. `inside` is the prefix of the network within that of the user's code.
+    content:     returns what `torch.save` writes, from a state dict and its average (twice the weights)
+    reads:       which weights are read: `raw`, `ema` (the average), `body` (without a head), `near` (rounded) or `nan`;
+                 None where the file is refused
+    said:        a part of the note, or of the refusal
+    options:     what stands behind the file's name in `--model`
+    normalised:  whether the file's mean and std are taken over
+    inside:      the prefix of the network's names within those of the user's network
     """
 
     name: str
@@ -78,12 +82,12 @@ def renamed(old: str, new: str, state: State) -> State:
 
 
 def training_state(key: str, state: State, _: State) -> dict[str, Any]:
-    """Return what a training script keeps: the weights under a key, beside an optimizer's state."""
+    """Return a training script's checkpoint: the weights under `key`, beside an epoch and an optimizer's state."""
     return {key: state, "epoch": 3, "optimizer": {"state": {0: {"exp_avg": state}}}}
 
 
 def lightning_state(attribute: str, state: State, _: State) -> dict[str, Any]:
-    """Return what Lightning keeps of a module whose network is an attribute."""
+    """Return Lightning's checkpoint of a module whose network is its attribute of this name."""
     return {"state_dict": prefixed(f"{attribute}.", state)}
 
 
@@ -92,7 +96,7 @@ def without(state: State, *parts: str) -> State:
 
 
 def quantised(state: State) -> State:
-    """Return the weights as int8, with the scale of each output."""
+    """Return the weights with two and more axes as int8, each with its outputs' scales beside it (NAME_scale)."""
     result: State = {}
     for name, value in state.items():
         result[name] = value
@@ -104,7 +108,7 @@ def quantised(state: State) -> State:
 
 
 def pixels(mean: str, std: str, factor: float = 1.0) -> State:
-    """Return a normaliser's buffers, for pixels from 0 to `factor`."""
+    """Return a normaliser's buffers by the names `mean` and `std`: MEAN and STD, for pixels from 0 to `factor`."""
     return {mean: torch.tensor(MEAN)[:, None, None] * factor, std: torch.tensor(STD)[:, None, None] * factor}
 
 

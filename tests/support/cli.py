@@ -32,7 +32,7 @@ def succeeds(*arguments: object) -> str:
 
 
 def fails(code: int, *arguments: object) -> str:
-    """The one line on stderr."""
+    """Run a command that must end with exit code `code`, and return the one line that it writes, to stderr."""
     result = invoke(*arguments)
     assert result.exit_code == code, (result.output, result.exception)
     assert result.stdout == ""

@@ -10,7 +10,12 @@ STIMULI = ["cat/cat1-dog2.png", "cat/cat2-elephant1.png", "dog/dog1-cat1.png", "
 
 
 def add_cue_conflict(store: Path, categories: list[str], names: list[str], excluded: int = 0, **arrays: object) -> None:
-    """Writes cue-conflict images (`shape`, `texture`) and the decisions of the model Tiny (`decision`) into a store."""
+    """Write cue-conflict images and the decisions of the model Tiny for them into a store.
+
+    names:     the images' names
+    excluded:  how many stimuli the store says were excluded
+    arrays:    `shape`, `texture` and `decision` of the images
+    """
     root = zarr.open_group(store, mode="a")
     root.create_group("images/cue-conflict", attributes={"categories": categories, "excluded": excluded})
     encoded = [name.encode() for name in names]

@@ -17,7 +17,7 @@ def one_line(error: pytest.ExceptionInfo[ShapebiasError]) -> str:
 
 
 def attributes(path: Path, change: Callable[[dict], None]) -> None:
-    """Changes the attributes in a zarr.json."""
+    """Let `change` alter the attributes in the zarr.json at `path`, a dict, and write them back."""
     content = json.loads(path.read_text())
     change(content["attributes"])
     path.write_text(json.dumps(content))

@@ -18,7 +18,7 @@ XTERM = Terminal(sixel=True, kitty=False, cell_width=8, cell_height=17, answered
 
 
 def session_of(store: Store) -> Session:
-    """Return what a screen needs that is looked at without the app."""
+    """Return the session of a store that a screen needs when it is tested without the app."""
     return Session(store, XTERM, Graphics.NONE)
 
 
@@ -33,7 +33,7 @@ async def exploring(
 
 
 async def settled(app: Explorer, pilot: Pilot[None]) -> None:
-    """Waits for the picture of the unit under the cursor, in the place that there is for it."""
+    """Wait until the picture of the unit under the cursor is shown, in the size that the pane has room for."""
     for _ in range(200):
         await pilot.pause(0.01)
         grid = app.panel.grid
@@ -47,7 +47,7 @@ async def settled(app: Explorer, pilot: Pilot[None]) -> None:
 
 
 async def press(app: Explorer, pilot: Pilot[None], *keys: str) -> None:
-    """Presses keys, and waits for the picture."""
+    """Press keys, and wait as `settled` does."""
     await pilot.press(*keys)
     await settled(app, pilot)
 

@@ -1,6 +1,9 @@
-"""Runs `precompute` again and again, in processes that are killed at random moments, until so many were.
+"""Runs `precompute` again and again, in processes that are killed at random moments, until KILLS were killed.
 
-    python killed_runs.py SETTINGS KILLS      SETTINGS: pickled; prints a line for every store that was finished
+    python killed_runs.py SETTINGS KILLS
+
+SETTINGS is a file with pickled settings. Prints the path of every store that was finished, and how many runs of it were
+killed before.
 
 The processes are forked from one that has run it once: all is imported and compiled (zarr's threads are made anew).
 """
@@ -22,7 +25,10 @@ from shapebias.precompute.settings import Settings
 
 
 def run(settings: Settings, seconds: float | None) -> bool:
-    """Whether it came to its end before it was killed, after `seconds`."""
+    """Run `precompute` in a forked process, which is killed after `seconds` (None: never).
+
+    Returns whether the store was finished. Exits where the run failed by itself.
+    """
     process = os.fork()
     if process == 0:
         code = 1

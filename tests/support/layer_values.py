@@ -1,4 +1,4 @@
-"""Changes the numbers of a layer in a store, for tests of what becomes of damaged or unusual ones."""
+"""Changes the numbers of a layer in a store, for tests of damaged or unusual values."""
 
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,6 @@ def set_values(store: Path, layer: tuple[str, str], name: str, selection: Any, v
 
 
 def chunks_of(store: Path, layer: tuple[str, str], name: str) -> list[Path]:
-    """Return the files with a layer's numbers, and those of other layers beside them."""
+    """Return the files of the array that holds a layer's numbers called `name`, those of other layers included."""
     path = open_store(store).layer_array(*layer, name).path
     return sorted(file for file in (store / path / "c").rglob("*") if file.is_file())

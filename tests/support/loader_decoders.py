@@ -1,4 +1,4 @@
-"""Decoders for workers to import, without pytest, which takes long. An image's name says what becomes of it."""
+"""Decoders for workers to import, without pytest, whose import takes long. An image's name says how it is decoded."""
 
 import os
 import signal

@@ -10,7 +10,7 @@ from shapebias.core.attribution.scores import THRESHOLDS
 from tests.support.attribution_store import METHODS, UNMEASURED, add_attribution
 
 NAMES = ("insertion", "deletion", "insertion_max", "deletion_max", "pointing", "pointing_exact", "mass")
-WITHOUT_OBJECT = 4  # the row of an image that shows something else than what is explained
+WITHOUT_OBJECT = 4  # the row of an image that does not show an object of the explained class
 MANY = tuple(range(0, 50, 2))  # images, enough for thresholds
 FACTS = {
     "steps": 112,
@@ -24,8 +24,11 @@ FACTS = {
 
 
 def add_scores(store: Path, images: tuple[int, ...] = MANY, seed: int = 0, shift: float = 0.0) -> dict[str, np.ndarray]:
-    """Writes maps of images, and scores of them, of every model; returns those of the last model by name, [methods,
-    images], `overlap` among them. `shift` makes insertion larger."""
+    """Write maps of images and random scores of them, of every model; return the last model's scores by name.
+
+    Each is float32 [methods, images], `overlap` [methods, images, thresholds], NaN where nothing was measured. `shift`
+    is added to insertion, within [0, 1].
+    """
     add_attribution(store, images)
     rng = np.random.default_rng(seed)
     root = zarr.open_group(store, mode="a")

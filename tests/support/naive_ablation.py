@@ -1,4 +1,4 @@
-"""Cue-conflict images of three categories, and what a network decides for them, plainly."""
+"""Cue-conflict images of three categories, and a network's decisions for them, computed in the plainest way."""
 
 from pathlib import Path
 
@@ -32,12 +32,15 @@ def read_stimuli(folder: Path, mean: tuple[float, ...], std: tuple[float, ...]) 
 
 
 def decisions(scores: Tensor) -> list[str]:
-    """Return the category with the largest mean probability of its classes, of scores [images, 10]."""
+    """Return the decision for each image, from scores [images, 10].
+
+    It is the category whose classes have the largest mean probability.
+    """
     probabilities = torch.softmax(scores, 1)
     means = torch.stack([probabilities[:, classes].mean(1) for classes in CATEGORIES.values()], 1)
     return [list(CATEGORIES)[number] for number in means.argmax(1).tolist()]
 
 
 def decisions_lost(before: list[str], after: list[str], labels: list[str]) -> int:
-    """Return how many images are no longer decided by their label that were before."""
+    """Return for how many images the decision was the image's label before, and is not after."""
     return sum(was == label != now for was, now, label in zip(before, after, labels, strict=True))

@@ -19,8 +19,12 @@ def add_set(
     conditions: Sequence[str] = (),
     categories: list[str] = CATEGORIES,
 ) -> None:
-    """Writes a set whose images are in folders of their categories, and what the model Tiny decides for each (None: no
-    category). `conditions`: of each image, none without."""
+    """Write a set of stimuli, and the decisions of the model Tiny for them, into a store.
+
+    images:      the images' paths, in folders of their categories
+    decided:     the category that the model decides for each image; None for no category
+    conditions:  each image's condition; empty for a set without conditions
+    """
     root = zarr.open_group(store, mode="a")
     group = root.require_group("images/ood")
     group.attrs["names"] = [*group.attrs.get("names", []), name]  # type: ignore[misc]

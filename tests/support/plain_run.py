@@ -39,7 +39,7 @@ class PlainRun:
 
     @cached_property
     def files(self) -> list[Path]:
-        """Those of the probe images, in order."""
+        """Return the files of the probe images, in order."""
         return sorted(self.images.glob("*/*"))
 
     @cached_property
@@ -51,7 +51,7 @@ class PlainRun:
         return pixels(self.files)
 
     def distorted(self, name: str) -> np.ndarray:
-        """The probe images, changed: uint8 [images, 32, 32, 3]."""
+        """Return the probe images changed by the distortion `name`, uint8 [images, 32, 32, 3]."""
         change = parse_distortion(name)
         paths = [str(file.relative_to(self.images)).encode() for file in self.files]
         changed = [
@@ -64,7 +64,7 @@ class PlainRun:
         return torch.stack([normalise(Image.fromarray(image)) for image in images])
 
     def maps(self, model: str, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The layers' outputs, float64 [images, units, h, w]."""
+        """Return the outputs of a model's layers by name, float64 [images, units, h, w], for uint8 images."""
         x, outputs = self.inputs(images), {}
         with torch.inference_mode():
             for layer in LAYERS:
@@ -81,7 +81,7 @@ class PlainRun:
 
 
 def pixels(files: list[Path]) -> np.ndarray:
-    """As the networks see them: uint8 [images, 32, 32, 3]; what is transparent is white."""
+    """Return images as the networks see them, uint8 [images, 32, 32, 3]; what is transparent is white."""
     geometry = transforms.Compose(
         [transforms.Resize(40, transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(32)]
     )
@@ -95,12 +95,12 @@ def pixels(files: list[Path]) -> np.ndarray:
 
 
 def native_pixels(files: list[Path]) -> np.ndarray:
-    """As the networks see cue-conflict images: uint8 [images, 32, 32, 3], whole, resized where they are not 32 px."""
+    """Return images as the networks see cue-conflict images, uint8 [images, 32, 32, 3]: whole, resized to 32 px."""
     images = [Image.open(file).convert("RGB") for file in files]
     whole = transforms.Resize((32, 32), transforms.InterpolationMode.BICUBIC)
     return np.stack([np.asarray(image if image.size == (32, 32) else whole(image)) for image in images])
 
 
 def total_variation(maps: np.ndarray) -> np.ndarray:
-    """Mean over images, of each unit."""
+    """Return the mean total variation of each unit over images, from maps [images, units, h, w]."""
     return sum(np.abs(np.diff(maps, axis=axis)).sum((2, 3)).mean(0) for axis in (2, 3))

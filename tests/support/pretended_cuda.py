@@ -53,11 +53,11 @@ _NEW_LIKE = _names("_to_copy new_empty zeros_like ones_like empty_like full_like
 
 
 class DeviceMismatchError(RuntimeError):
-    """An operation was given tensors of several devices, as CUDA does not take them."""
+    """An operation was given tensors on several devices, which CUDA refuses."""
 
 
 def out_of_memory() -> Exception:
-    """Return the error of a full GPU."""
+    """Return the error, to be raised, that PyTorch raises where a GPU's memory is full."""
     return torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
@@ -120,16 +120,16 @@ class PretendedGpu:
         return sum(count for kind, count in self.counts.items() if kind.startswith("sync "))
 
     def wait(self, what: str) -> None:
-        """Count that the host waits for the device."""
+        """Count, as `sync WHAT`, that the host waits for the device; what was copied until now has then arrived."""
         self.counts[f"sync {what}"] += 1
         self.streams[0].passes()
 
     def pin(self, tensor: torch.Tensor) -> None:
-        """Take a tensor's memory as page-locked."""
+        """Note that a tensor's memory is page-locked."""
         self._pinned.add(tensor.untyped_storage().data_ptr())
 
     def register(self, address: int, size: int, flags: int) -> int:
-        """Page-lock memory, as cudaHostRegister does, and return its error."""
+        """Note that memory is page-locked; return an error number as cudaHostRegister does, 0, or 304 if refused."""
         if self.registering:
             self.registered[address] = size
         return 0 if self.registering else 304
@@ -229,7 +229,7 @@ def _check_devices(func: Any, name: str, args: tuple[Any, ...], tensors: Sequenc
 
 
 def _on_values(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, to_gpu: bool) -> Any:
-    """Return what a function gives for the values, on the CPU."""
+    """Return the result of an ATen function for the tensors' values, computed on the CPU."""
     args, kwargs = tree_map(_values, args), tree_map(_values, kwargs)
     if to_gpu:
         kwargs["device"] = torch.device("cpu")
@@ -254,7 +254,7 @@ def _values(leaf: Any) -> Any:
 
 
 def _wrapped(result: Any, known: dict[int, CudaTensor]) -> Any:
-    """Return a function's results on the GPU; what it was given (and changed) is the tensor that it was."""
+    """Return a function's results as tensors on the GPU; a tensor that it was given and returns is the same object."""
 
     def wrap(leaf: Any) -> Any:
         if not isinstance(leaf, torch.Tensor) or isinstance(leaf, CudaTensor):
@@ -313,7 +313,7 @@ def _synchronize(device: Any = None) -> None:
 
 
 def _patches(gpu: PretendedGpu, capacity: int) -> dict[str, Any]:
-    """Return what takes the place of which function of `torch`."""
+    """Return the stand-ins for functions of `torch`, by the names of those."""
     properties = SimpleNamespace(name=NAME, total_memory=capacity, major=9, minor=0, multi_processor_count=132)
     return {
         "cuda._lazy_init": lambda: None,

@@ -15,7 +15,7 @@ class OverwrittenError(AssertionError):
 
 
 class Event:
-    """A CUDA event. It has passed for the program when that waits for it, or for a stream that waited for it."""
+    """A CUDA event. It has passed for the program once that waited for it, or for a stream that waited for it."""
 
     def __init__(self, counts: Counter[str], **_: Any) -> None:
         self._counts = counts
@@ -37,7 +37,10 @@ class Event:
         return 1.0
 
     def passes(self) -> None:
-        """Check that what was copied before this event still is what it was."""
+        """Note that the event has passed: check that what was copied before it has not changed since.
+
+        Raises OverwrittenError where it has.
+        """
         copying, self.copying = self.copying, []
         if not all(torch.equal(source, copy) for source, copy in copying):
             raise OverwrittenError("memory was written before its copy had ended")
@@ -65,7 +68,7 @@ class PretendedStream:
         self.passes()
 
     def passes(self) -> None:
-        """Let the events that this stream waited for pass."""
+        """Note that all events that this stream waited for have passed. Raises OverwrittenError as they do."""
         waited, self.waited = self.waited, []
         for event in waited:
             event.passes()

@@ -91,19 +91,19 @@ class PtyTerminal:
         self.close()
 
     def resize(self, columns: int, rows: int) -> None:
-        """Gives the window another size, in cells; the program gets SIGWINCH."""
+        """Give the window another size, in cells; the program gets SIGWINCH."""
         self.columns, self.rows = columns, rows
         width, height = columns * self.cell[0], rows * self.cell[1]
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, width, height))
 
     def press(self, key: str) -> float:
-        """Writes what the key sends; the time just before."""
+        """Write the bytes that the key sends; return the time just before."""
         now = time.monotonic()
         os.write(self._master, key.encode())
         return now
 
     def is_cooked(self) -> bool:
-        """Whether the terminal edits lines, echoes keys and makes signals of Ctrl-C and Ctrl-Z."""
+        """Return whether the terminal edits lines, echoes keys and makes signals of Ctrl-C and Ctrl-Z."""
         flags = termios.tcgetattr(self._slave)[3]
         return all(flags & flag for flag in (termios.ICANON, termios.ECHO, termios.ISIG, termios.IEXTEN))
 
@@ -113,14 +113,14 @@ class PtyTerminal:
         self._reader.join()
 
     def hang_up(self) -> None:
-        """The line breaks: a window that is closed, or ssh that loses its connection."""
+        """Hang up, as when a window is closed or ssh loses its connection."""
         self.stop_reading()
         for descriptor in (self._master, self._slave):
             os.close(descriptor)
         self._master = -1
 
     def close(self) -> None:
-        """Ends the program, where it still runs, and the terminal."""
+        """End the program, where it still runs, and the terminal."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -136,19 +136,19 @@ class PtyTerminal:
     # What came
 
     def mark(self) -> int:
-        """The present end of the output, for the functions with `mark`; 0 is its start."""
+        """Return the present end of the output, for the functions with `mark`; 0 is its start."""
         return len(self._chunks)
 
     def output_since(self, mark: int) -> bytes:
-        """All bytes since the mark."""
+        """Return all bytes since the mark."""
         return b"".join(data for _, data in self._chunks[mark:])
 
     def text_since(self, mark: int) -> bytes:
-        """The output without escape sequences and pictures: what was written, not where."""
+        """Return the output since the mark without escape sequences and pictures: what was written, not where."""
         return _CONTROL.sub(b"", self.output_since(mark))
 
     def sixels_since(self, mark: int) -> list[Sixel]:
-        """The complete sixel strings since the mark, in order."""
+        """Return the complete sixel strings since the mark, in order."""
         chunks = self._chunks[mark:]
         pictures = []
         chunk, end = 0, len(chunks[0][1]) if chunks else 0
@@ -178,14 +178,17 @@ class PtyTerminal:
     # Waiting
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 20.0) -> bool:
-        """Waits until the condition holds; whether it came to hold in time."""
+        """Wait until the condition holds; return whether it did within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not (holds := condition()) and time.monotonic() < deadline:
             time.sleep(0.01)
         return holds
 
     def wait_quiet(self, seconds: float, timeout: float = 20.0) -> bool:
-        """Waits until nothing came for so long, counted from now at the earliest; whether it did in time."""
+        """Wait until no byte has come for `seconds`, counted from now at the earliest.
+
+        Returns whether that was so within `timeout` seconds.
+        """
         start = time.monotonic()
         deadline = start + timeout
         while (now := time.monotonic()) < deadline:
@@ -213,7 +216,7 @@ class PtyTerminal:
                 rest = self._answer(rest + data)
 
     def _answer(self, data: bytes) -> bytes:
-        """Answers the questions; the begin of one that the data ends with."""
+        """Answer the questions in the data; return the beginning of a question that the data ends with."""
         for question in self._question.finditer(data):
             os.write(self._master, self._answer_to(question))
         part = _PART_OF_QUESTION.search(data)

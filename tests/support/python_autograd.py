@@ -23,7 +23,7 @@ def backward(loss: torch.Tensor, *_: Any, **__: Any) -> None:
 
 
 def _gradients(output: torch.Tensor) -> dict[Any, list[Any]]:
-    """Return the gradients by what each node of the graph gives; the nodes of leaves accumulate them."""
+    """Return the gradients of a scalar by the outputs of every node of its graph, a list for each node."""
     root = output.grad_fn
     waiting: dict[Any, list[torch.Tensor | None]] = {root: [torch.ones_like(output.detach())]}
     known = {}
@@ -43,7 +43,10 @@ def _gradients(output: torch.Tensor) -> dict[Any, list[Any]]:
 
 
 def _add(gradients: list[torch.Tensor | None], node: Any, number: int, gradient: torch.Tensor) -> None:
-    """Add to the gradient of a node's output what another node gives, of the output's shape and dtype."""
+    """Add `gradient`, which another node gives, to that of output `number` of `node`, in that output's shape and dtype.
+
+    `gradients` are those of the node's outputs; None stands for 0.
+    """
     facts = node._input_metadata[number]
     with torch.no_grad():
         gradient = gradient.sum_to_size(tuple(facts.shape)).to(facts.dtype)

@@ -10,7 +10,7 @@ SHARED = Path(shapebias.__file__).parents[2] / "shared"
 
 
 def shared_data(name: str) -> Path:
-    """Return what is there by a path in the folder; a test that needs it is skipped where it is missing."""
+    """Return the path of the file or folder `name` in ../shared; the calling test is skipped where it is missing."""
     path = SHARED / name
     if not path.exists():
         pytest.skip(f"needs {name} in a folder `shared` beside the checkout, which is not there")

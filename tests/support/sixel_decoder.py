@@ -9,7 +9,10 @@ _TOKEN = re.compile(rb'"[\d;]*|#(\d+)(?:;2;(\d+);(\d+);(\d+))?|(?:!(\d+))?([?-~]
 
 
 def decode_sixel(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
-    """uint8 [height, width, 3], black where nothing was painted. Raises ValueError for what is not sixel."""
+    """Return the pixels that a sixel string paints, uint8 [height, width, 3], black where it paints nothing.
+
+    Raises ValueError for what is not sixel.
+    """
     start = data.index(b"q", data.index(b"\x1bP")) + 1
     body = data[start : data.index(b"\x1b\\", start)]
     picture = np.zeros((height + 6, width, 3), np.uint8)
@@ -41,6 +44,6 @@ def decode_sixel(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def psnr(picture: NDArray[np.uint8], source: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio in dB."""
+    """Return the peak signal-to-noise ratio of a picture, uint8, to its source of the same shape, in dB."""
     error = float(np.mean(np.square(picture.astype(np.float64) - source)))
     return float(10 * np.log10(255**2 / error)) if error else float("inf")

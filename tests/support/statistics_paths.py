@@ -18,7 +18,7 @@ _OPERATORS = (
 
 
 def take_path(patch: pytest.MonkeyPatch, path: str) -> None:
-    """Compute statistics by a path from now on."""
+    """Compute statistics by a path, one of PATHS, until `patch` is undone."""
     if path == "torch":
         patch.setattr(Maps, "on_cpu", property(lambda _: False))
         for name in _OPERATORS:

@@ -11,7 +11,7 @@ from shapebias.core.store import manifest
 
 
 def arrays_of(store: Path) -> dict[str, tuple[object, ...]]:
-    """Every array but the manifest, which tells when the store was made: its type, shape and bytes."""
+    """Return each array's type, shape and bytes by its path, but not the manifest, which tells when it was made."""
 
     def walk(group: zarr.Group) -> Iterator["zarr.Array[Any]"]:
         for _, member in group.members():
