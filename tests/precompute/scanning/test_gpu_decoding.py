@@ -1,4 +1,4 @@
-"""What a GPU decodes is, but for rounding, what the CPU decodes; the same code runs here on the CPU."""
+"""Images decoded on a GPU equal those decoded on the CPU, but for rounding; the same code runs here on the CPU."""
 
 import io
 import os

@@ -13,7 +13,7 @@ QUADRANTS = {"▘": 1, "▝": 2, "▀": 3, "▖": 4, "▌": 5, "▞": 6, "▛": 
 
 
 def drawn(rows: list[list[Segment]]) -> NDArray[np.uint8]:
-    """What the cells show, uint8 [2 x rows, 2 x columns, 3]: a pixel is a quarter of a cell."""
+    """Return the picture that the cells show, uint8 [2 x rows, 2 x columns, 3]: a pixel is a quarter of a cell."""
     pixels = np.zeros((2 * len(rows), 2 * len(rows[0]), 3), np.uint8)
     for y, row in enumerate(rows):
         for x, (character, style, _) in enumerate(row):

@@ -1,4 +1,4 @@
-"""What is on the screen as a page to send."""
+"""The content of a screen as a page to send."""
 
 from pathlib import Path
 

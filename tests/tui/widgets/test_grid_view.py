@@ -27,7 +27,7 @@ def store(small_store: Path) -> Store:
 
 
 def lines(app: Explorer, grid: GridView) -> list[str]:
-    """What the grid shows, without the blanks at the right."""
+    """Return the text of the grid, one string per line, without the blanks at the right."""
     region = grid.content_region
     strips = screen_lines(app)[region.y : region.bottom]
     return [strip.crop(region.x, region.right).text.rstrip() for strip in strips]
@@ -50,10 +50,10 @@ async def test_captions_and_the_cursor_are_text(store: Store, graphics: Graphics
         assert "▐" not in row, "no cursor before the grid has the focus"
         await to_the_images(app, pilot)
         await press(app, pilot, "right")
-        shown = lines(app, grid)
+        rows = lines(app, grid)
         x = layout.cell_of(1)[0]
-        assert {line[x - 1] + line[x + layout.tile_columns] for line in shown[: layout.tile_rows]} == {"▐▌"}
-        assert shown[layout.tile_rows][x - 1 :].startswith(f"▐{below[1]}")
+        assert {line[x - 1] + line[x + layout.tile_columns] for line in rows[: layout.tile_rows]} == {"▐▌"}
+        assert rows[layout.tile_rows][x - 1 :].startswith(f"▐{below[1]}")
         card = "".join(strip.text for strip in screen_lines(app)[:4])
         assert f"image 2/6  {store.class_of(int(store.top(store.unit(UNIT)).image[1]))}  activation" in card
 

@@ -66,11 +66,11 @@ def parse_line(line: bytes) -> Line:
 def parse_any_line(line: bytes) -> Line:
     """Return the path and the class in a line, as `parse_line` does, but find a class behind any path.
 
-    A path without an image's extension ends at the first blank, comma or semicolon. Where nothing follows, the class
-    is None.
+    A path without an image's extension ends at the first blank, comma or semicolon. The class is None where nothing
+    follows, and where the whole line ends like an image's name: then all of it is the path.
     """
     path, label = parse_line(line)
-    match = _TWO_WORDS.fullmatch(line.strip()) if label is None else None
+    match = _TWO_WORDS.fullmatch(line.strip()) if label is None and not is_image_name(line.strip()) else None
     return (path, label) if match is None else (match[1], _label(match[2]))
 
 

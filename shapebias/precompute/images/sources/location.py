@@ -97,11 +97,12 @@ class LocalLocation:
     def tar_files(self) -> list[str]:
         """Return the paths of the tar files in a folder, sorted; none where it holds images or folders beside them.
 
-        Hidden files and folders do not count. Raises OSError where the folder cannot be listed.
+        Hidden files and folders do not count. None, too, for a folder that cannot be listed: `list_folder` says why.
         """
-        if not self._path.is_dir():
+        try:
+            children = [child for child in sorted(self._path.iterdir()) if not child.name.startswith(".")]
+        except OSError:
             return []
-        children = [child for child in sorted(self._path.iterdir()) if not child.name.startswith(".")]
         if any(child.is_dir() or _is_image_name(child.name) for child in children):
             return []
         return [str(child) for child in children if is_tar_name(child.name) and child.is_file()]

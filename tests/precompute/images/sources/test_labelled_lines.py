@@ -67,6 +67,7 @@ def test_lines(line: bytes, path: bytes, label: bytes | None) -> None:
 def test_lines_of_a_file_of_labels_need_no_extension() -> None:
     assert parse_any_line(b"ILSVRC2012_val_00000001 65") == (b"ILSVRC2012_val_00000001", b"65")
     assert parse_any_line(b"a.jpg,tench") == (b"a.jpg", b"tench")
+    assert parse_any_line(b"my photo.jpg") == (b"my photo.jpg", None)
 
 
 def test_tables_whose_columns_cannot_be_told(tmp_path: object) -> None:
