@@ -23,7 +23,7 @@ def has_wildcard(text: str) -> bool:
 def expand(pattern: str) -> list[str]:
     """Return the names that braces stand for, `{0000..0146}` and `{a,b}`, as in a shell.
 
-    Raises UsageError for more than a million, and where numbers count down.
+    Raises UsageError for more than a million.
 
     >>> expand("train-{08..10}.tar")
     ['train-08.tar', 'train-09.tar', 'train-10.tar']
@@ -34,8 +34,6 @@ def expand(pattern: str) -> list[str]:
     numbers = _RANGE.fullmatch(match[1])
     if numbers:
         first, last = int(numbers[1]), int(numbers[2])
-        if first > last:
-            raise UsageError(f"{printable(pattern)} counts down from {first} to {last}: write the smaller number first")
         width = max(map(len, numbers.groups())) if any(number[0] == "0" for number in numbers.groups()) else 0
         count = last - first + 1
         choices = (f"{number:0{width}d}" for number in range(first, last + 1))
