@@ -58,7 +58,7 @@ async def test_enter_twice_shows_the_strongest_image_with_its_map(store: Store) 
         value, named, decided = facts(screen)
         assert frame(screen._frame).startswith(f"{UNIT}  image 1 of 6")
         assert value.startswith(
-            f"activation {number_text(float(top.value[0]))}, 1.000 of its max, the maximum at y {top.position[0, 0]}"
+            f"activation {number_text(float(top.value[0]))}, 1 of its max, the maximum at y {top.position[0, 0]}"
         )
         assert named == f"{store.image_name(int(top.image[0]))}  {store.class_of(int(top.image[0]))}"
         decision = decisions_on(store, screen.image)["Tiny"]
