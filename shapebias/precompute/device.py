@@ -225,7 +225,7 @@ def choose_precision(name: str, has_tf32: bool) -> Precision:
         return TF32 if has_tf32 else HIGHEST
     precision = _BY_NAME.get(EARLIER_PRECISIONS.get(name, name))
     if precision is None:
-        raise UsageError(f"no --precision {printable(name)}: auto, {', '.join(PRECISIONS)}")
+        raise UsageError(f"no --precision {printable(name)}: there are auto, {', '.join(PRECISIONS)}")
     if precision.tf32 and not has_tf32:
         raise UsageError(NO_TF32)
     return precision

@@ -134,7 +134,7 @@ class Settings:
         if not _DEVICE.fullmatch(self.device):
             raise UsageError(f"no --device {printable(self.device)}: there are auto, cpu, cuda or cuda:N")
         if self.precision not in ("auto", *PRECISIONS, *EARLIER_PRECISIONS):
-            raise UsageError(f"no --precision {printable(self.precision)}: auto, {', '.join(PRECISIONS)}")
+            raise UsageError(f"no --precision {printable(self.precision)}: there are auto, {', '.join(PRECISIONS)}")
         if self.decode not in DECODINGS:
             raise UsageError(f"no --decode {printable(self.decode)}: there are {', '.join(DECODINGS)}")
         if self.engine not in ENGINES:

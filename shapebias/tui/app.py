@@ -162,7 +162,9 @@ class Explorer(Keeping):
             return
         if session.kept in (None, unit):
             session.kept = unit if session.kept is None else None
-            self.say(f"kept {unit}: x on another unit shows both" if session.kept else f"{unit} is kept no more")
+            self.say(
+                f"kept {unit}: press x on another unit to see both" if session.kept else f"{unit} is no longer kept"
+            )
         else:
             kept = session.kept
             self._open(lambda: PairScreen(session, kept, unit))

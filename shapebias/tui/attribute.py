@@ -22,7 +22,7 @@ from shapebias.tui.terminal.query import Terminal
 
 _TILE = 128  # px
 _SMALL = 20  # columns, in terminals without graphics: the longest short title fits
-_COLOURS = "Vermillion speaks for the class, blue against it.\nMaps without a sign go from red to yellow."
+_COLOURS = "Vermillion is evidence for the class, blue is evidence against it.\nUnsigned maps go from red (little) to yellow (most)."
 
 
 def explained_text(explained: AttributionResult) -> str:

@@ -150,7 +150,7 @@ class Finding(Panes):
             self.complain(error)
             return
         if row is None:
-            missing = f"no unit {printable(self._matches, 40)} among those shown"
+            missing = f"no unit in the table matches {printable(self._matches, 40)}"
             self.notify(missing, severity="warning", markup=False)
         elif row != self.units.cursor:
             self._leave()
@@ -213,7 +213,7 @@ class Finding(Panes):
         while behind and behind[-1] == here:
             behind.pop()
         if not behind or here is None:
-            self.say("no unit was left before" if step < 0 else "no unit to go forward to")
+            self.say("no earlier unit to go back to" if step < 0 else "no later unit to go forward to")
             return
         unit, rest, passed = behind[-1], behind[:-1], [*ahead, here]
         self.go_to(unit)

@@ -81,7 +81,7 @@ class Keeping(Finding):
     def action_undo_mark(self) -> None:
         """Reverse the last change of marks or of a note."""
         if not self._changed_marks:
-            self.say("no mark was changed")
+            self.say("no change of a mark to take back")
             return
         notes = self._changed_marks.pop()
         self._set_marks(notes)
@@ -100,7 +100,7 @@ class Keeping(Finding):
             return
         unit = self.session.marks.next_to(self.units.unit or Unit(*self.layer, 0), step)
         if unit is None:
-            self.say("no unit is marked: m marks one")
+            self.say("no unit is marked: press m to mark one")
         else:
             self.go_to(unit)
 

@@ -80,7 +80,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
         ),
         HelpLine("first, last unit", keys="g G"),
         HelpLine("a page down, up", keys="Ctrl-d Ctrl-u"),
-        HelpLine("columns out of sight", keys="← →"),
+        HelpLine("scroll to hidden columns", keys="← →"),
         HelpLine(
             "from the units to the layers, the images: arrows choose one, Enter opens it, i asks what fires on it",
             Command("tab", "next_pane(1)", "Layers", show=False, priority=True),
@@ -117,7 +117,9 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=30,
         ),
         HelpLine(
-            "back, from every screen", Command("escape,backspace", "escape", "Clear the filter", show=False), order=22
+            "go back, from every screen",
+            Command("escape,backspace", "escape", "Clear the filter", show=False),
+            order=22,
         ),
         HelpLine("every command by name: themes, layers, sorts, the marks as Markdown", keys="Ctrl-p"),
         HelpLine(
@@ -206,7 +208,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=12,
         ),
         HelpLine(
-            "the layer as a whole, beside that of other models; the models: shape bias, accuracy, sources",
+            "the whole layer, beside the same layer of other models; the models: shape bias, accuracy, sources",
             Command(
                 "l",
                 "screen('layer')",
@@ -243,7 +245,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=29,
         ),
         HelpLine(
-            "a scatter of two metrics, every model in its colour: pick units; s w change the metrics",
+            "a scatter of two metrics, every model in its colour: pick units; s and w change the x and y metric",
             Command(
                 "X", "screen('scatter')", "Scatter", show=False, palette=("Scatter", "Two metrics against each other")
             ),
@@ -276,7 +278,9 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
     "Keep": (
         HelpLine(
             "mark the unit, write a note, take the last change back",
-            Command("m,space", "mark", "Mark", show=False, palette=("Mark the unit", "Or take its mark away")),
+            Command(
+                "m,space", "mark", "Mark", show=False, palette=("Mark the unit", "Mark the unit, or remove its mark")
+            ),
             Command("M", "note", "Note", show=False, palette=("Write a note", "Marks the unit, too")),
             Command("u", "undo_mark", "Undo", show=False, palette=("Undo a mark", "Takes the last change back")),
             order=16,

@@ -97,7 +97,7 @@ def save_marks(store: Store, marks: Marks, folder: Path | None = None) -> Path:
     """
     units = marks.units()
     if not units:
-        raise ShapebiasError("no unit is marked: in `shapebias explore`, m marks one")
+        raise ShapebiasError("no unit is marked: press m in `shapebias explore` to mark one")
     folder = folder if folder is not None else free_path(f"{Path(store.identity).stem}-marks")
     path = folder / "marks.md"
     lines = [f"# Marked units of {markdown_text(Path(store.identity).name)}", ""]

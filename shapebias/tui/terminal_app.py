@@ -73,9 +73,7 @@ class TerminalApp(App[None]):
         if self._exception is not None:
             reason = printable(f"{type(self._exception).__name__}: {self._exception}")
             advice = "`shapebias --debug explore` shows where; marks are saved"
-            raise ShapebiasError(
-                f"the explorer failed by a mistake of its own: {reason} ({advice})"
-            ) from self._exception
+            raise ShapebiasError(f"an unexpected error ended the explorer: {reason} ({advice})") from self._exception
 
     def _build_driver(self, *arguments: Any, **options: Any) -> Driver:
         driver = super()._build_driver(*arguments, **options)

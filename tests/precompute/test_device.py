@@ -30,7 +30,7 @@ def test_precision_by_name(name: str, on_cpu: object, on_cuda: object) -> None:
 
 
 def test_devices_and_precisions_that_cannot_be_had_are_refused() -> None:
-    with pytest.raises(UsageError, match="no --precision int8: auto, highest, tf32, bf16, fp16"):
+    with pytest.raises(UsageError, match="no --precision int8: there are auto, highest, tf32, bf16, fp16"):
         choose_device("cpu", "int8")
     with pytest.raises(UsageError, match="--precision tf32 needs a GPU of NVIDIA's Ampere"):
         choose_device("cpu", "tf32")

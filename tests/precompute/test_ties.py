@@ -86,7 +86,7 @@ async def test_the_explorer_says_how_many_tie(stores: tuple[Store, Store]) -> No
     unit = int(np.argmax((tied > 6) & (tied < 50)))
     async with exploring(stores[0], unit=f"Low/block2/{unit}") as (app, _):
         card = str(app.panel.query_one(".card").render())
-        assert f"one of {tied[unit]:.0f} at the maximum" in card
+        assert f"one of {tied[unit]:.0f} images with the maximum" in card
 
 
 async def test_an_early_store_does_not_know_them(stores: tuple[Store, Store], tmp_path: Path) -> None:
@@ -96,4 +96,4 @@ async def test_an_early_store_does_not_know_them(stores: tuple[Store, Store], tm
     store = open_store(copy)
     assert "tied" not in load_units(store).columns
     async with exploring(store) as (app, _):
-        assert "at the maximum" not in str(app.panel.query_one(".card").render())
+        assert "with the maximum" not in str(app.panel.query_one(".card").render())

@@ -30,7 +30,7 @@ async def test_changes_of_marks_are_taken_back_one_by_one(store: Store) -> None:
             await press(app, pilot, "u")
             assert (app.session.marks.note(unit) if unit in app.session.marks else None) == note
         await press(app, pilot, "u")
-        assert "no mark was changed" in status(app)
+        assert "no change of a mark to take back" in status(app)
         assert "●" not in frame(app.panel)
 
 

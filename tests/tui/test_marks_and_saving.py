@@ -119,7 +119,7 @@ async def test_marks_of_the_last_run_are_there_and_the_next_is_found_in_any_laye
 async def test_without_marks_it_is_said_how_to_mark(store: Store) -> None:
     async with exploring(store) as (app, pilot):
         await press(app, pilot, "greater_than_sign")
-        assert "m marks one" in status(app)
+        assert "press m to mark one" in status(app)
 
 
 async def test_marks_work_in_the_zoom_and_where_nothing_can_be_kept(store: Store, state_home: Path) -> None:

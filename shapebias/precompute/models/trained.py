@@ -135,13 +135,13 @@ def read_trained(path: Path) -> Trained | None:
         return _parse(header)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = printable(f"{type(error).__name__}: {error}", 120)
-        raise ShapebiasError(f"{printable(str(path))} has a header that makes no sense: {reason}") from error
+        raise ShapebiasError(f"the header of {printable(str(path))} cannot be read: {reason}") from error
 
 
 def _parse(header: dict[str, str]) -> Trained:
     ids, names = ([str(name) for name in json.loads(header[key])] for key in ("class_ids", "class_names"))
     if not (1 <= len(names) == len(ids) <= _MAX_CLASSES and header["classes"] == str(len(names))):
-        raise ValueError("its classes do not agree")
+        raise ValueError("its lists of classes differ in length")
     mean, std = (tuple(float(value) for value in json.loads(header[key])) for key in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ValueError("mean or std out of range")
@@ -150,7 +150,7 @@ def _parse(header: dict[str, str]) -> Trained:
         raise ValueError("images out of range")
     recipe = json.loads(header["recipe"])
     if not isinstance(recipe, dict):
-        raise TypeError("the recipe is no object")
+        raise TypeError("the recipe is not a JSON object")
     return Trained(
         architecture=header["architecture"],
         class_ids=ids,

@@ -219,7 +219,7 @@ def _result(done: Any) -> tuple[Any, str | None]:
         raise
     except ray.exceptions.RayActorError as error:
         reason = printable(str(error).splitlines()[0], 200)
-        raise ShapebiasError(f"a Ray worker died {_RETRIES + 1} times over one shard: {reason}") from error
+        raise ShapebiasError(f"a Ray worker died {_RETRIES + 1} times while measuring one shard: {reason}") from error
 
 
 class _Worker:

@@ -172,7 +172,9 @@ class ByImageScreen(Screen[None]):
 
     def _without_maps(self) -> str:
         """Return the text that tells the user that the image shown has no attribution maps."""
-        return f"no attribution maps of this image: n goes to the next of {len(self.maps.images):,} that have them"
+        return (
+            f"this image has no attribution maps: n goes to the next of {len(self.maps.images):,} images that have some"
+        )
 
     def _about(self) -> Text:
         """Return one line: the class of the image; what is said."""

@@ -112,7 +112,7 @@ class ImageScreen(Screen[None]):
         said = self.maps.open()
         ahead = [rank for rank in self._mapped if (rank - self.rank) * step > 0]
         if self._mapped and not ahead:
-            said = "no more of the unit's images have attribution maps"
+            said = "no further image of the unit has attribution maps"
         self.rank = min(ahead, key=lambda rank: abs(rank - self.rank), default=self.rank)
         self._show(said)
 
@@ -151,8 +151,8 @@ class ImageScreen(Screen[None]):
     def _without_maps(self) -> str:
         """Return the text that tells the user that the image shown has no attribution maps."""
         if self._mapped:
-            return f"no attribution maps of this image: n N go to the unit's {len(self._mapped)} that have them"
-        return f"none of the unit's images has attribution maps: i, a, n walks the {len(self.maps.images):,} that do"
+            return f"this image has no attribution maps: n and N go to the unit's {len(self._mapped)} images that have some"
+        return f"no image of the unit has attribution maps: i, a, then n goes through the {len(self.maps.images):,} that have some"
 
     def _about(self) -> Text:
         """Return one line: path and class; what is said."""

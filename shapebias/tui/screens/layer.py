@@ -111,7 +111,7 @@ class LayerScreen(ReadingScreen):
                 points[self._marks[model]] = clean, noisy
         if not points:
             return [Text("no variation under noise: the store was made without --passes noise", style="dim"), Text()]
-        title = Text("total variation: clean images across, noisy ones up", style="bold")
+        title = Text("total variation: clean images to the right, noisy images up", style="bold")
         return [title, *scatter(points, max(min(width - 2, 7 * height // 2), 10), height), Text()]
 
     def detectors(self, width: int) -> list[Text]:

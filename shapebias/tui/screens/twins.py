@@ -104,7 +104,7 @@ class TwinsScreen(Screen[None]):
         self._say(
             f"correlation with {self.unit} over the images"
             if candidates
-            else f"no unit correlates with {self.unit}: it is the same for all images, or clipped"
+            else f"no unit correlates with {self.unit}: its activation is the same for all images, or clipped"
         )
         width = max((len(str(candidate.unit)) for candidate in candidates), default=0)
         self._list.add_options([_line(candidate, width) for candidate in candidates])

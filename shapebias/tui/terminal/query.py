@@ -79,7 +79,7 @@ class Terminal:
             return Graphics(requested)
         except ValueError:
             known = ", ".join(Graphics)
-            raise UsageError(f"no --graphics {printable(requested)}: auto, {known}") from None
+            raise UsageError(f"no --graphics {printable(requested)}: there are auto, {known}") from None
 
 
 def query_terminal() -> Terminal:
@@ -144,7 +144,7 @@ def conclude(
     )
 
 
-_UNKNOWN_CELL = "which is assumed: nothing says how large it is"
+_UNKNOWN_CELL = "assumed, as no answer gives the size of a cell"
 
 
 def _cell(conversation: Conversation, window_cell: tuple[int, int] | None) -> tuple[tuple[int, int], str]:

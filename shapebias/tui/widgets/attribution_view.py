@@ -89,7 +89,7 @@ class AttributionView(Vertical):
             return printable(str(error))
         methods, last = self._attributions.methods, self._settings.method
         if not methods:
-            return "no attribution maps: shapebias precompute --passes attribution makes them"
+            return "no attribution maps in this store: make them with `shapebias precompute --passes attribution`"
         self.method = last if last in methods else methods[0]
         return ""
 
@@ -173,7 +173,7 @@ class AttributionView(Vertical):
         about = self._about.copy().append("".join(f"  {note}" for note in notes if note), style="yellow")
         rules = sorted({attributions.target_rule(one.model) for one in maps})
         outputs = ", ".join(_OUTPUTS.get(rule, printable(rule, 20)) for rule in rules)
-        scale = "each its own scale, v: one" if self._each_alone else "one scale, v: each its own"
+        scale = "a scale for each, v: one for all" if self._each_alone else "one scale for all, v: one for each"
         legend = self._legend(attributions.is_signed(method)).append(f"  {scale}  class: {outputs}", style="dim")
         return Text("\n").join([title, about, legend])
 
@@ -186,7 +186,7 @@ class AttributionView(Vertical):
             return Text("white: for the class" + ("  black: against it" if signed else ""))
         if signed:
             return Text.assemble(_swatch(FOR), " for the class  ", _swatch(AGAINST), " against it")
-        return Text.assemble(_swatch(RED), " some, ", _swatch(YELLOW), " most for the class")
+        return Text.assemble(_swatch(RED), " little, ", _swatch(YELLOW), " most evidence for the class")
 
     def _captioned(self, maps: Sequence[ModelMap]) -> Text:
         """Return the captions above the tiles: the image's class; of each model its name, class and probability, and

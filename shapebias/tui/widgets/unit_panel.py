@@ -158,7 +158,7 @@ class UnitPanel(Vertical):
         line += Content.assemble(("  activation ", MUTED), value)
         tied = self._table.columns.get("tied") if self._table is not None else None  # not in early stores
         if tied is not None and tied[self._row] > len(top.image):
-            line += Content(f"  one of {tied[self._row]:,.0f} at the maximum").stylize("$text-warning")
+            line += Content(f"  one of {tied[self._row]:,.0f} images with the maximum").stylize("$text-warning")
         return line + Content(f"  {printable(self._store.image_name(int(top.image[rank])), 80)}").stylize(MUTED)
 
 

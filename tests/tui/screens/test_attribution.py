@@ -126,7 +126,7 @@ async def test_images_without_maps_say_so_and_n_goes_to_the_next(store: Store) -
         screen = app.screen
         assert isinstance(screen, ImageScreen)
         said = str(screen.query_one(".facts").render()).splitlines()[2]
-        assert said == "no attribution maps of this image: n N go to the unit's 2 that have them"
+        assert said == "this image has no attribution maps: n and N go to the unit's 2 images that have some"
         assert screen.grid.is_on_screen
         for key, rank in (("n", 1), ("n", 4), ("N", 1), ("n", 4)):
             await pilot.press(key)
@@ -161,7 +161,7 @@ async def test_a_unit_whose_images_all_lack_maps(store_copy: Path) -> None:
         await pilot.press("enter", "enter", "n")
         await pilot.pause()
         said = str(app.screen.query_one(".facts").render()).splitlines()[2]
-        assert said == "none of the unit's images has attribution maps: i, a, n walks the 5 that do"
+        assert said == "no image of the unit has attribution maps: i, a, then n goes through the 5 that have some"
 
 
 async def test_a_store_without_maps_names_the_command(small_store: Path) -> None:
@@ -170,7 +170,7 @@ async def test_a_store_without_maps_names_the_command(small_store: Path) -> None
         await pilot.pause()
         assert isinstance(app.screen, ImageScreen)
         said = str(app.screen.query_one(".facts").render()).splitlines()[2]
-        assert said == "no attribution maps: shapebias precompute --passes attribution makes them"
+        assert said == "no attribution maps in this store: make them with `shapebias precompute --passes attribution`"
         assert app.screen.maps.method is None
         await pilot.press("escape", "escape")
         screen = await by_image(app, pilot, "a")
@@ -185,8 +185,8 @@ async def test_each_map_on_its_own_scale(store: Store) -> None:
         assert isinstance(app.screen, ImageScreen)
         view = app.screen.maps
         for alone, said in (
-            (False, "one scale, v: each its own"),
-            (True, "each its own scale, v: one"),
+            (False, "one scale for all, v: one for each"),
+            (True, "a scale for each, v: one for all"),
             (False, "one"),
         ):
             assert (await mapped(view, pilot)).each_alone is alone

@@ -73,7 +73,7 @@ def test_a_layers_numbers_are_the_stores(rich_store: Path) -> None:
         assert any(
             detector_line.startswith(category) and detector_line.endswith(f" {count}") for detector_line in detectors
         ) == bool(count)
-    assert screen.noise(70, 10)[0].plain == "total variation: clean images across, noisy ones up"
+    assert screen.noise(70, 10)[0].plain == "total variation: clean images to the right, noisy images up"
 
 
 def test_filters_are_shown_of_the_first_layer_only(rich_store: Path, tmp_path: Path) -> None:

@@ -31,4 +31,4 @@ async def test_a_unit_is_kept_and_put_beside_others(small_store: Path) -> None:
         assert screen.left.unit == store.unit("Tiny/block2/1")
         assert screen.right.unit == store.unit("Tiny/block2/2")
         await pilot.press("escape", "k", "x")
-        assert app.session.kept is None, "on the kept unit itself, it is kept no more"
+        assert app.session.kept is None, "on the kept unit itself, it is no longer kept"

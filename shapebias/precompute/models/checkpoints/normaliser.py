@@ -67,7 +67,9 @@ def _partner(name: str) -> str:
 def _values(mean: Tensor, std: Tensor) -> tuple[Values, Values]:
     means, stds = (tuple(value.flatten().to(torch.float64).tolist()) for value in (mean, std))
     if not (len(means) == len(stds) == 3 and all(map(math.isfinite, means + stds)) and min(stds) > 0):
-        raise ShapebiasError("the checkpoint's normaliser makes no sense: its mean and std are not three numbers each")
+        raise ShapebiasError(
+            "the checkpoint's normaliser is unusable: its mean and std are not three finite numbers each"
+        )
     if max(means) > 1:
         return tuple(value / 255 for value in means), tuple(value / 255 for value in stds)
     return means, stds
