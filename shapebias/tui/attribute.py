@@ -22,7 +22,10 @@ from shapebias.tui.terminal.query import Terminal
 
 _TILE = 128  # px
 _SMALL = 20  # columns, in terminals without graphics: the longest short title fits
-_COLOURS = "Vermillion is evidence for the class, blue is evidence against it.\nUnsigned maps go from red (little) to yellow (most)."
+_COLOURS = (
+    "Vermillion is evidence for the class, blue is evidence against it.\n"
+    "Unsigned maps go from red (little) to yellow (most)."
+)
 
 
 def explained_text(explained: AttributionResult) -> str:

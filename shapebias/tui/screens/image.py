@@ -151,8 +151,10 @@ class ImageScreen(Screen[None]):
     def _without_maps(self) -> str:
         """Return the text that tells the user that the image shown has no attribution maps."""
         if self._mapped:
-            return f"this image has no attribution maps: n and N go to the unit's {len(self._mapped)} images that have some"
-        return f"no image of the unit has attribution maps: i, a, then n goes through the {len(self.maps.images):,} that have some"
+            count = len(self._mapped)
+            return f"this image has no attribution maps: n and N go to the unit's {count} images that have some"
+        count = len(self.maps.images)
+        return f"no image of the unit has attribution maps: i, a, then n goes through the {count:,} that have some"
 
     def _about(self) -> Text:
         """Return one line: path and class; what is said."""
