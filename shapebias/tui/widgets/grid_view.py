@@ -29,19 +29,21 @@ from shapebias.tui.terminal.frame import Change
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 
-_IMAGES = 24  # of a unit's that are shown: they divide well, and a 25th would make all of them smaller
-_REPAIR = 0.03  # seconds
+_IMAGES = 24  # images of a unit that are shown: a number that divides well; a 25th would make all of them smaller
+_REPAIR = 0.03  # seconds from damage to a picture until it is painted again
 _BACKLOG = 0.05  # seconds that the link to the terminal may be busy before the next tiles are handed over
 _PORTION = 4000  # bytes that are handed over at once, at least
 _AT_ONCE = 0.1  # seconds that the link may need for a refined picture that was there before
-_ROWS_BELOW = 2  # of the screen, free of pictures: a terminal whose cells are smaller than it says would scroll
+_ROWS_BELOW = 2  # rows without pictures at the bottom: a terminal whose cells are smaller than it says would scroll
 _REST = 0.15  # seconds without a move after which a picture is refined
 
 
 class GridView(Widget):
-    """The tiles of the subject last shown. Their picture is made elsewhere; until it is ready the old one stays.
+    """The tiles of the subject last shown. A thread makes their picture; until it is ready the old one stays.
 
-    Posts `OpenImage` where one of a unit's images is clicked.
+    The first picture of a subject has as few bytes as the link to the terminal takes in a moment. Where the link is
+    fast enough, a refined one replaces it once the cursor rests. Posts `OpenImage` where one of a unit's images is
+    clicked, and `Hovered` where the mouse comes over one.
     """
 
     DEFAULT_CSS = "GridView { height: 1fr; }"
@@ -55,7 +57,7 @@ class GridView(Widget):
         painter: Painter | None = None,
         view: View = View.CROP,
     ) -> None:
-        """`painter` is what all grids of the app paint with; None where the graphics are text."""
+        """`painter` paints the pictures of all grids of the app; None where the graphics are half cells or text."""
         super().__init__()
         self._store, self._terminal, self._graphics, self._painter = store, terminal, graphics, painter
         self._maker = PictureMaker(store, painter, self._made)
@@ -80,7 +82,7 @@ class GridView(Widget):
 
     @property
     def draws(self) -> bool:
-        """Whether there are pictures, and not text."""
+        """Whether pictures are shown (painted or in half cells), not text."""
         return self._graphics is not Graphics.NONE
 
     @property
@@ -94,7 +96,7 @@ class GridView(Widget):
         self._request()
 
     def show(self, subject: Subject | None, neighbours: Sequence[Subject] = ()) -> None:
-        """Show a subject, or nothing; the pictures of its `neighbours` are made ahead."""
+        """Show a subject, nothing for None; the pictures of its `neighbours` are made ahead."""
         self._subject, self._neighbours = subject, neighbours
         if subject is None:
             self._picture = None
@@ -105,7 +107,7 @@ class GridView(Widget):
             self._request()
 
     def prepare(self, subject: Subject) -> None:
-        """Ask for a picture that may be wanted next."""
+        """Have the picture of a subject made that may be shown next."""
         layout = self.grid_layout()
         if layout is not None and self.draws:
             self._maker.prepare(self._first(subject, layout))
@@ -129,7 +131,7 @@ class GridView(Widget):
         self._maker.stop()
 
     def grid_layout(self) -> GridLayout | None:
-        """Return the tiles that fit into the widget now, None where not one does."""
+        """Return how the subject's tiles fit into the widget now, None where not one does."""
         fit = fit_row if isinstance(self._subject, AttributionMaps) else fit_grid
         width, height = self.content_size
         if self._painter is None:
@@ -140,7 +142,7 @@ class GridView(Widget):
 
     @property
     def _tiles(self) -> int:
-        """The largest number of tiles."""
+        """The largest number of tiles that the subject may have."""
         match self._subject:
             case UnitImage():
                 return 2
@@ -151,7 +153,7 @@ class GridView(Widget):
         return _IMAGES
 
     def _request(self) -> None:
-        """Ask for the first picture of the subject, or take the refined one where that comes as soon."""
+        """Ask for the first picture of the subject, or show the refined one where it is made and no slower to paint."""
         layout = self.grid_layout()
         if self._subject is None or layout is None or self._graphics is Graphics.NONE:
             return
@@ -163,13 +165,13 @@ class GridView(Widget):
         self._want(first)
 
     def _want(self, request: Request) -> None:
-        """Take a picture, now or when it is made; then those of the neighbours are made."""
+        """Show the picture of a request, now or when it is made; then those of the neighbours are made."""
         picture = self._maker.want(request, [self._first(other, request.layout) for other in self._neighbours])
         if picture is not None:
             self._take(picture)
 
     def _refine(self) -> None:
-        """Ask for the refined picture of what is shown, where the link is fast enough for a better one."""
+        """Ask for the refined picture of the subject, where the link is fast enough for a better one."""
         if self._picture is None or self._picture.request.limit is None:
             return
         request = self._refined(self._picture.request)
@@ -183,14 +185,14 @@ class GridView(Widget):
         return Request(subject, self._view, layout, limit, self._background)
 
     def _refined(self, request: Request) -> Request:
-        """Return the request for the refined picture of the same."""
+        """Return the request for the refined picture of the same subject; `request` itself for half cells."""
         if request.limit is None:
             return request
         return replace(request, limit=refined_limit(request.layout, request.subject, link_of(self.app).speed))
 
     @property
     def _background(self) -> tuple[int, int, int]:
-        """The colour of the cells around the tiles."""
+        """The colour of the cells around the tiles, RGB from 0 to 255."""
         return self.background_colors[1].rgb
 
     def _cost(self, pieces: Sequence[Piece]) -> int:
@@ -198,7 +200,7 @@ class GridView(Widget):
         return 0 if self._painter is None else self._painter.cost(pieces)
 
     def _made(self, picture: Picture) -> None:
-        """Take a picture that was made. Runs on the thread of the maker."""
+        """Hand a finished picture to the app's thread, which shows it. The maker calls this on its own thread."""
         with suppress(RuntimeError):  # the app has ended
             if self.is_attached:
                 self.app.call_later(self._take, picture)
@@ -239,7 +241,7 @@ class GridView(Widget):
         return "" if picture.pieces else Text("no images", style="dim")
 
     def _text(self) -> Text:
-        """Return what is shown without graphics."""
+        """Return the text that stands for the subject without graphics, or why it cannot be read."""
         try:
             return subject_text(self._store, self._subject, *self.content_size, _IMAGES)
         except ShapebiasError as error:
@@ -283,7 +285,7 @@ class GridView(Widget):
             self._repairing = self.set_timer(_REPAIR, self._repair)
 
     def _repair(self) -> None:
-        """Paint the picture again; one that takes long is preceded by the first one."""
+        """Paint the picture again; where that takes long, the subject's first picture is painted before."""
         self._repairing = None
         if self._picture is None or self._picture.request.subject != self._subject:
             return
@@ -357,7 +359,7 @@ class GridView(Widget):
         )
 
     def _clear(self) -> None:
-        """Let the picture be removed from the screen: by the blanks written next, or else by the painter."""
+        """Have the picture removed from the screen: by the blanks that are written next, or else by the painter now."""
         driver = self.app._driver
         if isinstance(driver, LinkDriver):
             driver.uncover(self)

@@ -46,7 +46,7 @@ class ModelColumn(Vertical):
 
     @property
     def firing(self) -> Firing | None:
-        """The unit under this column's cursor."""
+        """The unit under this column's cursor, with its activation; None where there is none."""
         row = self.units.highlighted
         return self._firing[row] if row is not None and row < len(self._firing) else None
 
@@ -55,9 +55,9 @@ class ModelColumn(Vertical):
             self.show(*self._result, self.firing.unit)
 
     def show(self, result: OnImage, known: Collection[str], unit: Unit) -> None:
-        """Show what a model makes of an image; of what is missing, the lines that are not `known` yet.
+        """Show the results of a model for an image, with the cursor on `unit`, or on the same row as before.
 
-        The cursor is on `unit` where it is there, else on the same row as before.
+        `known` are lines of `result.missing` that stand elsewhere on the screen, so that they are left out here.
         """
         before = self.units.highlighted or 0
         self._result = result, known
@@ -83,7 +83,7 @@ class ModelColumn(Vertical):
         return self._line(layer, *cells, firing.relative)
 
     def _line(self, layer: str, unit: str, relative: str, value: str, share: float = 0.0) -> Text:
-        """Return a line of cells; in narrow columns it is without the value, or without a bar."""
+        """Return a line of cells with a bar for `share`, 0 to 1; narrow columns have no bar, then no value either."""
         line = Text.assemble((layer, "dim"), f" {unit:>5}  {relative:>6}")
         valued, drawn = self._room >= _VALUE, min(self._room - _VALUE - 1, _BAR[-1])
         if drawn in _BAR:
@@ -92,7 +92,7 @@ class ModelColumn(Vertical):
 
 
 def _heading(result: OnImage, known: Collection[str], titles: str) -> Content:
-    """Return the model's name and decision, what is missing and not `known` yet, what the numbers below are."""
+    """Return lines: the model's name, its decision, what is missing (but for `known`), the `titles` of the list."""
     lines = [Content(printable(result.model, 40)).stylize("bold")]
     if result.decision is not None:
         colour = _VERDICTS.get(result.decision.verdict or "", "$text")
