@@ -107,7 +107,7 @@ class GridView(Widget):
             self._request()
 
     def prepare(self, subject: Subject) -> None:
-        """Have the picture of a subject made that may be shown next."""
+        """Request the picture of a subject that may be shown next."""
         layout = self.grid_layout()
         if layout is not None and self.draws:
             self._maker.prepare(self._first(subject, layout))

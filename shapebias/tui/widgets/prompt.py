@@ -176,6 +176,6 @@ class Prompt(Vertical):
         self._input.cursor_position = len(self._input.value)
 
     def action_complete(self) -> None:
-        """Complete the word before the cursor, if one of the words begins like it."""
+        """Insert the rest of the word before the cursor, if one of the words begins like it."""
         before = self._input.value[: self._input.cursor_position]
         self._input.insert_text_at_cursor(self._suggester.rest(before))

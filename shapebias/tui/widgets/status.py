@@ -22,7 +22,7 @@ class StatusLine(Static):
         self._said: tuple[str, Unit | None] = ("", None)
 
     def say(self, text: str, unit: Unit | None) -> None:
-        """Have `show` write a text at the beginning of the line, as long as the cursor is on `unit`."""
+        """Let `show` write a text at the beginning of the line, as long as the cursor is on `unit`."""
         self._said = (text, unit)
 
     def show(self, scope: Scope, layer: Layer, units: UnitTableView, condition: str, marks: Marks) -> None:

@@ -167,7 +167,7 @@ class HistogramScreen(Screen[None]):
         self.panel.show(unit, self._session.load((unit.model, unit.layer)), [])
 
     def follow(self, unit: Unit) -> None:
-        """Point at a unit; where it is of another layer, show that layer. Raises StoreError."""
+        """Show where a unit is in the histogram, which becomes that of its layer. Raises StoreError."""
         table = plotted_table(self._session, unit)
         metrics = metrics_of(table)
         self.metric = self.metric if self.metric in metrics else metrics[0]

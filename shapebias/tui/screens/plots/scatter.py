@@ -91,7 +91,7 @@ class ScatterPlot(UnitPlot):
             self.post_message(self.Picked())
 
     def action_move(self, across: int, down: int) -> None:
-        """Pick the nearest unit in a direction: `across` is 1 for right, -1 for left, `down` 1 for down, -1 for up."""
+        """Select the nearest unit in a direction: `across` 1 is right, -1 left, `down` 1 down, -1 up."""
         here = self._cells[self.row]
         away = self._cells - here
         ahead = (away @ np.array([across, down]) > 0) & (self._cells[:, 0] >= 0)
@@ -101,7 +101,7 @@ class ScatterPlot(UnitPlot):
             self.pick(int(distance.argmin()))
 
     def next_here(self, step: int) -> None:
-        """Pick the next unit in the same cell of the plot, the previous one for a `step` of -1, or around."""
+        """Select the next unit in the same cell of the plot, the previous one for a `step` of -1, or around."""
         rows = np.flatnonzero((self._cells == self._cells[self.row]).all(1)).tolist()
         self.pick(rows[(rows.index(self.row) + step) % len(rows)])
 
@@ -172,7 +172,7 @@ class ScatterScreen(Screen[None]):
         self.plot.show(*self.names)
 
     def action_here(self, step: int) -> None:
-        """Pick the next unit in the same cell, the previous one for a `step` of -1."""
+        """Select the next unit in the same cell, the previous one for a `step` of -1."""
         self.plot.next_here(step)
 
     def action_go(self) -> None:
