@@ -25,12 +25,12 @@ from shapebias.tui.widgets.layer_list import Scope
 from shapebias.tui.widgets.prompt import Prompt, Purpose
 from shapebias.tui.widgets.unit_table import UnitTableView
 
-_ROWS = [(0, "-low"), (12, "-high")]  # rows from which a class holds
-_BREAKPOINTS = [(0, "-narrow"), (76, "-normal"), (112, "-wide")]  # columns from which a class holds
+_ROWS = [(0, "-low"), (12, "-high")]  # CSS classes of the screens, each with the rows from which it holds
+_BREAKPOINTS = [(0, "-narrow"), (76, "-normal"), (112, "-wide")]  # the same for columns
 
 
 class Explorer(Keeping):
-    """The explorer of a store, for walking its units."""
+    """The app of `shapebias explore`: panes with the units of a store, screens over them, and what the keys do."""
 
     TITLE = "shapebias"
     CSS_PATH = "explorer.tcss"
@@ -41,7 +41,10 @@ class Explorer(Keeping):
     # What the widgets say
 
     def on_tree_node_highlighted(self, event: Tree.NodeHighlighted[Scope]) -> None:
-        """Show a layer at once; several at Enter, as there may be many units to read."""
+        """Show the units of a layer as soon as the cursor is on it.
+
+        A model or the row of all layers waits for Enter, as there may be many units to read.
+        """
         if event.node.data is not None and None not in event.node.data and event.control.has_focus:
             self.show_units(event.node.data)
 
@@ -101,7 +104,10 @@ class Explorer(Keeping):
         self._open(lambda: ByImageScreen(self.session, event.image, event.unit))
 
     def on_columns_chosen(self, event: ColumnsChosen) -> None:
-        """Keep the choice for later runs, too; for metrics that this layer does not have, the last one stays."""
+        """Show the chosen columns, and keep the choice for later runs.
+
+        Metrics that the table does not have stay hidden if they were.
+        """
         settings = self.session.settings
         others = [name for name in settings.hidden if self.table is None or name not in self.table.columns]
         settings.hidden, settings.widths = [*others, *event.hidden], event.widths
@@ -111,9 +117,10 @@ class Explorer(Keeping):
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Return whether a key does something now.
+        """Return whether the keys of an action work now; where not, the footer does not have them either.
 
-        Over another screen, what belongs to the panes is off; in a prompt, what would leave it.
+        Off are, over another screen, the actions of the panes, and those of the cursor unless a panel of that screen
+        follows it; while a prompt is open, `other_side`, as Tab completes words there; over a modal screen, `export`.
         """
         if action == "export" and self.screen_stack and isinstance(self.screen, ModalScreen):
             return False
@@ -133,7 +140,10 @@ class Explorer(Keeping):
             self.layers.go_to(self.scope)
 
     def action_widen(self, steps: int) -> None:
-        """Make the pane with the focus wider by so many steps, narrower where they are negative; for 0 as usual."""
+        """Make the pane with the focus (layers or units) wider by so many steps, narrower where they are negative.
+
+        For 0 steps all panes become as wide as usual.
+        """
         row = self.screen_stack[0].query_one(PaneRow)
         if steps:
             row.widen(self.layers.parent if self.layers.has_focus else self.units, steps)  # type: ignore[arg-type]  # its parent is a widget
@@ -141,22 +151,25 @@ class Explorer(Keeping):
             row.forget()
 
     async def action_table(self, action: str) -> None:
-        """Run an action of the unit table."""
+        """Run an action of the unit table, such as `move(1)`."""
         await self.run_action(action, default_namespace=self.units)
 
     def action_view(self) -> None:
-        """Show the images in the next view, and keep it for later runs."""
+        """Show the unit's images in the next view (`View`), and keep that view for later runs."""
         self._panels[-1].next_view()
         self.session.settings.view = self._panels[-1].grid.view
         self.session.settings.save()
 
     def action_screen(self, name: str) -> None:
-        """Open one of `screens.SCREENS` over the panes."""
+        """Open the screen of this name in `screens.SCREENS`, for the layer and the unit under the cursor."""
         self.session.sorted_by = self.units.sort_by
         self._open(lambda: SCREENS[name](self.session, self.layer, self.units.unit))
 
     def action_keep(self) -> None:
-        """Keep the unit, to put it beside others; with another one kept show the two side by side."""
+        """Keep the unit under the cursor for a comparison, or no longer where it is the kept one.
+
+        Where another unit is kept, show the two side by side.
+        """
         unit, session = self.units.unit, self.session
         if unit is None:
             return
@@ -170,13 +183,13 @@ class Explorer(Keeping):
             self._open(lambda: PairScreen(session, kept, unit))
 
     def action_image(self, rank: int) -> None:
-        """Open the screen of one of the unit's images, by its rank from 0, else of the last."""
+        """Open the screen of the unit's top image of this `rank` (0: the strongest), of the last where it has fewer."""
         unit = self.units.unit
         if unit is not None:
             self._open(lambda: ImageScreen(self.session, UnitImage(unit, rank)))
 
     def _open(self, make: Callable[[], Screen[Any] | None]) -> None:
-        """Open the screen that `make` returns, if it does, or say why it cannot."""
+        """Open the screen that `make` returns, if it returns one; tell the user of a ShapebiasError that it raises."""
         try:
             screen = make()
         except NoImagesError as error:
@@ -190,23 +203,26 @@ class Explorer(Keeping):
     # The command palette
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Yield Textual's commands, and those for what is shown now."""
+        """Yield the palette's commands: Textual's, those of `keys.py`, sorts by a visible column, and the layers."""
         yield from super().get_system_commands(screen)
         yield from app_commands(self._run_command)
         yield from sort_commands(self.units.columns[1:], self.units.sort)
         yield from layer_commands(self.layers.keys, self.go_to_layer)
 
     def _run_command(self, action: str) -> None:
-        """Run an action that was chosen by its name: over other screens, too, where its key is off."""
+        """Run an action, `NAME` or `NAME(VALUES)`, from the palette: over other screens, too, where its key is off."""
         _, name, values = actions.parse(action)
         getattr(self, f"action_{name}")(*values)
 
 
 def run_explorer(store: Store, start: Unit | None, graphics: str, debug_stats: bool = False) -> None:
-    """Ask the terminal what it can show, and open the explorer in it.
+    """Ask the terminal what it can show, and run the explorer in it until the user quits.
 
-    `start` is the unit under the cursor at first, None for the first one of the store. `graphics` is a `Graphics` or
-    `auto`. Raises UsageError for other graphics, ShapebiasError where a mistake in the program ends the explorer.
+    start:        the unit under the cursor at first; None for the first one of the store
+    graphics:     a value of `Graphics`, or `auto` for the best that the terminal has
+    debug_stats:  see `Panes`
+
+    Raises UsageError for other graphics, ShapebiasError where a mistake in the program ends the explorer.
     """
     terminal = query_terminal()
     Explorer(store, start, terminal, terminal.choose(graphics), debug_stats=debug_stats).run_to_end()

@@ -21,7 +21,7 @@ from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 
 _TILE = 128  # px
-_SMALL = 20  # columns, in terminals without graphics: the longest short title fits
+_SMALL = 20  # columns and half lines of a picture in a terminal without graphics: the longest short title fits
 _COLOURS = (
     "Vermillion is evidence for the class, blue is evidence against it.\n"
     "Unsigned maps go from red (little) to yellow (most)."
@@ -29,8 +29,8 @@ _COLOURS = (
 
 
 def explained_text(explained: AttributionResult) -> str:
-    """Return a table with the explained class of each image for each model, its probability, and the
-    completeness gaps.
+    """Return a table with a row for each image and model: the explained class, its probability, and the completeness
+    gap of each method that has one.
     """
     titles = {choice.name: choice.method.title for choice in explained.choices}
     with_gap = [name for name in titles if any(not math.isnan(image.maps[name].gap) for image in explained.images)]
@@ -46,7 +46,7 @@ def explained_text(explained: AttributionResult) -> str:
 
 
 def print_maps(explained: AttributionResult, terminal: Terminal, kind: Graphics) -> None:
-    """Print the maps of every image in as many columns as the terminal is wide; nothing without graphics."""
+    """Print the maps of every image, as many side by side as fit into the terminal; print nothing without graphics."""
     if kind is Graphics.NONE:
         return
     width, painter = shutil.get_terminal_size().columns, new_painter(kind, terminal)
@@ -67,7 +67,7 @@ def print_maps(explained: AttributionResult, terminal: Terminal, kind: Graphics)
 
 
 def _painted(band: Band, layout: GridLayout, painter: Painter) -> str:
-    """Return the control sequences that paint the labelled tiles of a band."""
+    """Return the control sequences that paint the labelled tiles of a band, and put the cursor below them."""
     columns, rows = layout.cell_columns, layout.cell_rows
     width, height = columns * layout.cell[0], rows * layout.cell[1]
     tiles = np.stack([np.asarray(labelled(tile, height, width)) for row in band.rows for tile in row])
@@ -84,7 +84,7 @@ def _print_cells(band: Band, terminal: Terminal) -> None:
 
 
 def _label_lines(row: Sequence[Tile], width: int) -> str:
-    """Return the labels below tiles of `width` cells, as lines in columns."""
+    """Return the text below a row of tiles that are `width` cells wide: each tile's name and other labels below it."""
     labels = [[tile.name, *filter(None, tile.more)] for tile in row]
     lines = [[label[line] if line < len(label) else "" for label in labels] for line in range(max(map(len, labels)))]
     return "\n".join(" ".join(padded(_cut(text, width), width) for text in line).rstrip() for line in lines)

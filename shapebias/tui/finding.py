@@ -14,7 +14,7 @@ _VISITED = 100  # units that one can go back to
 
 
 class Finding(Panes):
-    """Panes with a filter, a search and a history."""
+    """Panes with a filter, a search and a history of the units that the user has left."""
 
     # Filter
 
@@ -31,8 +31,12 @@ class Finding(Panes):
             self.prompt.open(Purpose.FILTER, self._condition, words, filters.recent)
 
     def _filter(self, text: str) -> bool:
-        """Show the units that satisfy a filter, or the one that is being given a name; return False where it is wrong,
-        which the prompt says."""
+        """Show the units that satisfy the filter in a text, an expression or `@NAME = EXPRESSION`; without an
+        expression show all.
+
+        The prompt says how many they are. Returns whether that was possible: for a wrong filter the prompt says what
+        is wrong with it, and the table stays.
+        """
         if self.table is None:
             return False
         definition = definition_in(text)
@@ -55,7 +59,10 @@ class Finding(Panes):
         return True
 
     def _keep_filter(self, text: str) -> None:
-        """Remember the filter that is shown, and under its name where the text gives it one."""
+        """Remember the current filter among the recent ones.
+
+        Where the text is `@NAME = EXPRESSION`, also save it by that name; an empty expression deletes the saved one.
+        """
         definition, filters = definition_in(text), self.session.filters
         if definition is not None:
             try:
@@ -69,7 +76,7 @@ class Finding(Panes):
             filters.use(self._condition)
 
     def action_escape(self) -> None:
-        """Leave the prompt, else clear the filter."""
+        """Close the prompt, or else end the range of units, or else clear the filter."""
         if self.prompt.display:
             self.prompt.action_cancel()
         elif self.units.has_range:
@@ -86,7 +93,7 @@ class Finding(Panes):
         self.prompt.open(Purpose.FIND, "")
 
     def _find(self, text: str) -> None:
-        """Go to the unit or layer of that name; a number or a word is looked for among the units shown."""
+        """Go to the unit or layer that a text names; look for a number or any other word among the table's units."""
         text = text.removeprefix(":").strip()
         if not text or self.layer is None:
             return
@@ -102,7 +109,10 @@ class Finding(Panes):
         self.go_to(Unit(*layer, index)) if index is not None else self.go_to_layer(layer)
 
     def _search_word(self, word: str, no_name: ShapebiasError) -> None:
-        """Go to the next unit that has to do with a word; where there is none, say why it is `no_name` either."""
+        """Go to the next unit that has a word among its words (`words_of`), the one under the cursor included.
+
+        Where there is none, the user is told `no_name`: the error that says why the word is no name of a unit or layer.
+        """
         before, self._matches = self._matches, word
         try:
             known = self._next_match(1, here=True) is not None
@@ -115,7 +125,10 @@ class Finding(Panes):
             self.complain(no_name)
 
     def _sought(self, text: str) -> Unit | None:
-        """Return the unit that `_find` would go to, None where it would not go to one, or that is not known at once."""
+        """Return the unit that `_find` would go to for a number or a name; None where it would go to none.
+
+        A word of a concept or class is not looked for: for that the result is None, too.
+        """
         number = text.removeprefix(":")
         if number.isdecimal():
             row = find_number(self.units.unit_numbers, number, self.units.cursor, 1)
@@ -129,13 +142,16 @@ class Finding(Panes):
         return None if index is None else Unit(*layer, index)
 
     def action_match(self, step: int) -> None:
-        """Go to the next match of what was searched last, to the previous one for a `step` of -1."""
+        """Go to the next unit that matches the last search, to the previous one for a `step` of -1."""
         if self._matches:
             self._match(step)
 
     def _next_match(self, step: int, here: bool = False) -> int | None:
-        """Return the shown row of the next unit with the number, or the word, that was searched; with `here` the
-        cursor's counts. None where there is none. Raises StoreError."""
+        """Return the row, from the top of the table as displayed, of the next unit that matches the last search.
+
+        The search goes from the cursor in the direction of `step` (1 or -1), and around; with `here` the unit under the
+        cursor counts, too. None where no unit matches. Raises StoreError.
+        """
         units, wanted = self.units, self._matches
         start = units.cursor if here else units.cursor + step
         if wanted.isdecimal():
@@ -143,7 +159,7 @@ class Finding(Panes):
         return None if self.scope is None else find_word(self._words(self.scope), units.shown_rows, wanted, start, step)
 
     def _match(self, step: int, here: bool = False) -> None:
-        """Move to the next unit whose number is, else contains what was searched, or that has to do with the word."""
+        """Move the cursor to the row of `_next_match`, or tell the user that there is none."""
         try:
             row = self._next_match(step, here)
         except ShapebiasError as error:
@@ -159,16 +175,17 @@ class Finding(Panes):
     # Go
 
     def go_to_layer(self, scope: Scope, unit: Unit | None = None) -> None:
-        """Show the units of a layer, or of more, from the top or with the cursor on `unit`."""
+        """Show the units of a scope, with the cursor on `unit` or on the first, and note the unit that is left."""
         if scope != self.scope or (unit is not None and unit != self.units.unit):
             self._leave()
         self.show_units(scope, unit)
         self.layers.go_to(scope)
 
     def go_to(self, unit: Unit) -> None:
-        """Put the cursor on a unit of any layer, in the panes; a filter that hides it is cleared.
+        """Close the screens over the panes, and put the table's cursor on a unit of any layer.
 
-        Where all layers are shown, they still are.
+        A table of several layers stays if it has the unit, else the table becomes that of the unit's layer. A filter
+        that hides the unit is cleared.
         """
         while len(self.screen_stack) > 1:
             self.pop_screen()
@@ -185,13 +202,13 @@ class Finding(Panes):
         return self.table is not None and self.table.row(unit) is not None
 
     def action_all_layers(self) -> None:
-        """Show the units of all layers in one table, or the unit's layer again."""
+        """Show the units of all layers in one table; where it has several layers already, those of the unit's own."""
         several = self.scope is not None and None in self.scope
         if self.layer is not None:
             self.go_to_layer(self.layer if several else ALL, self.units.unit)
 
     def action_layer(self, step: int) -> None:
-        """Show the next layer for a `step` of 1, the previous one for -1; where all are shown, the unit's own."""
+        """Show the next layer for a `step` of 1, the previous one for -1; from a table of several the unit's own."""
         layers = self.layers.keys
         if self.layer is not None:
             step = 0 if self.scope is not None and None in self.scope else step
@@ -200,7 +217,7 @@ class Finding(Panes):
     # Back
 
     def _leave(self) -> None:
-        """Note the unit under the cursor, as one that one can go back to."""
+        """Note the unit under the cursor as one to go back to; there is none to go forward to any more."""
         unit = self.units.unit
         if unit is not None and unit not in self._visited[-1:]:
             self._visited = [*self._visited[-_VISITED:], unit]

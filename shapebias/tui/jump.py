@@ -1,4 +1,7 @@
-"""Parses the target typed after `/`: `42`, `conv5`, `conv5/42`, `AlexNet/conv5/42`, a colon before it or not."""
+"""Finds what is typed after `/`: a name such as `conv5`, `conv5/42`, `AlexNet/conv5/42`, a number, or a word.
+
+A colon may stand before it.
+"""
 
 from contextlib import suppress
 
@@ -12,10 +15,10 @@ from shapebias.tui.widgets.layer_list import LayerKey
 
 
 def find_place(store: Store, text: str, model: str) -> tuple[LayerKey, int | None]:
-    """Return the layer that a text names, and the index of the unit in it where it names one.
+    """Return the layer that a text names, and the index in it of the unit that it names, None where it names none.
 
-    Where the text names no model, `model` is looked through before the others. Raises UsageError that says what there
-    is.
+    Where the text names no model, `model` is looked through before the others; a model alone stands for its first
+    layer. Raises UsageError for a model, layer or unit that the store does not have; the message says what it has.
     """
     name = text.strip().removeprefix(":").strip()
     parts = name.split("/")
@@ -30,7 +33,10 @@ def find_place(store: Store, text: str, model: str) -> tuple[LayerKey, int | Non
 
 
 def _find_layer(store: Store, name: str, model: str) -> LayerKey:
-    """Return the first layer of that name, or of that module, in `model` or else in another model."""
+    """Return the layer with this name or module path in `model`, or else in the first other model that has one.
+
+    Raises UsageError where no model has one; the message lists the layers of `model`.
+    """
     for label in (model, *store.models):
         with suppress(UsageError):
             return label, store.check_layer(label, name)
@@ -38,9 +44,10 @@ def _find_layer(store: Store, name: str, model: str) -> LayerKey:
 
 
 def find_number(numbers: NDArray[np.int32], wanted: str, start: int, step: int) -> int | None:
-    """Return the position in `numbers` of the number `wanted`, else of one that contains these digits.
+    """Return the position in `numbers` of the number `wanted` (digits), else of one that contains these digits.
 
-    It is the first one from `start` on in the direction of `step` (1 or -1), and around; None where there is none.
+    Of several it is the first from the position `start` on, in the direction of `step` (1 or -1), and around. None
+    where there is none.
     """
     positions = np.flatnonzero(numbers == int(wanted)).tolist() if len(wanted) < 10 else []
     if not positions:
@@ -49,8 +56,9 @@ def find_number(numbers: NDArray[np.int32], wanted: str, start: int, step: int) 
 
 
 def words_of(store: Store, table: UnitTable) -> list[str]:
-    """Return what is known of each unit of a table in words, in lower case, one text a row: its layer, its concept, the
-    class of its strongest image. Raises StoreError."""
+    """Return a text for each row of a table, in lower case, to be searched for words: the unit's model and layer, its
+    concept, and the class of its strongest image. Raises StoreError.
+    """
     concepts = table.columns.get("concept", np.full(len(table), "", object))
     classes: list[str] = []
     for position, (model, layer) in enumerate(table.layers):
@@ -63,7 +71,13 @@ def words_of(store: Store, table: UnitTable) -> list[str]:
 
 
 def find_word(words: list[str], rows: NDArray[np.int64], wanted: str, start: int, step: int) -> int | None:
-    """Return the position in `rows` (of `words`) of a row that contains `wanted`, chosen as `find_number` does."""
+    """Return the position in `rows` of a row whose text contains `wanted`; None where there is none.
+
+    words:  a text for each row of the whole table, in lower case
+    rows:   the rows among which to look, in their order
+
+    Of several the one is chosen that `find_number` would choose.
+    """
     wanted = wanted.casefold()
     positions = [position for position, row in enumerate(rows.tolist()) if wanted in words[row]]
     return min(positions, key=lambda position: (position - start) * step % len(rows), default=None)

@@ -34,7 +34,7 @@ class Keeping(Finding):
     # Marks
 
     def action_range(self) -> None:
-        """Begin a range of units at the cursor, which moves extend, or leave it."""
+        """Begin a range of units at the cursor, which moves of the cursor extend; end it where there is one."""
         if self.units.has_range:
             self.units.end_range()
         elif self.units.unit is not None:
@@ -43,7 +43,10 @@ class Keeping(Finding):
         self._show_status()
 
     def action_mark(self) -> None:
-        """Mark the unit, or the units of a range, or where all of them are marked take their marks away."""
+        """Mark the unit under the cursor, or all units of a range, which ends.
+
+        Units that are marked already keep their notes; where all are, their marks are removed instead.
+        """
         units, marks = self.units.selected, self.session.marks
         if not units:
             return
@@ -62,13 +65,13 @@ class Keeping(Finding):
             self.prompt.open(Purpose.NOTE, self.session.marks.note(self._anchor))
 
     def _change_marks(self, notes: Mapping[Unit, str | None]) -> None:
-        """Mark units with notes, or remove their marks where these are None; remember the marks that they had."""
+        """Mark units, each with its note, or remove the mark where the note is None, so that it can be undone."""
         marks = self.session.marks
         self._changed_marks.append({unit: marks.note(unit) if unit in marks else None for unit in notes})
         self._set_marks(notes)
 
     def _set_marks(self, notes: Mapping[Unit, str | None]) -> None:
-        """Change marks, and show them wherever their units are."""
+        """Change marks as `_change_marks` does, without noting the old ones, and show them wherever their units are."""
         try:
             self.session.marks.change(notes)
         except ShapebiasError as error:
@@ -79,7 +82,7 @@ class Keeping(Finding):
         self._show_status()
 
     def action_undo_mark(self) -> None:
-        """Reverse the last change of marks or of a note."""
+        """Reverse the last change of marks or of a note, then the one before it, and so on."""
         if not self._changed_marks:
             self.say("no change of a mark to take back")
             return
@@ -107,19 +110,19 @@ class Keeping(Finding):
     # Saving
 
     def action_save_picture(self) -> None:
-        """Save the unit's images, in the view that is shown."""
+        """Save the unit's images as a PNG file in the current folder, in the view that is displayed."""
         unit = self.units.unit
         if unit is not None:
             self._save(partial(save_unit_picture, self.session.store, unit, self._panels[-1].grid.view))
 
     def action_save_table(self) -> None:
-        """Save the rows and columns that are shown."""
+        """Save the table's displayed rows and columns as a CSV file in the current folder."""
         table = self.units.shown_table
         if table is not None:
             self._save(partial(save_table, self.session.store, table))
 
     def action_save_marks(self) -> None:
-        """Save the marked units."""
+        """Save the marked units as a Markdown file with pictures, in a new folder in the current one."""
         self._save(partial(save_marks, self.session.store, self.session.marks))
 
     def action_export(self) -> None:
@@ -138,7 +141,7 @@ class Keeping(Finding):
 
     @property
     def _page(self) -> "Page | None":
-        """The page of what is on the screen: of the unit and the table where that is the panes."""
+        """The page of what is on the screen: for the panes that of the unit and the table. None where it has none."""
         from shapebias.tui.screens.pages import page_of, units_page  # takes a tenth of a second, so not at the start
 
         if len(self.screen_stack) > 1:
@@ -148,7 +151,7 @@ class Keeping(Finding):
         return None if unit is None else units_page(self.session.store, [unit], view, self.units.shown_table)
 
     def _save(self, save: Callable[[], Path]) -> None:
-        """Save on a thread, and say where."""
+        """Run `save` on a thread, and tell the user the path that it returns, or the ShapebiasError that it raises."""
 
         def run() -> None:
             try:
@@ -196,7 +199,7 @@ class Keeping(Finding):
 
     @property
     def _image(self) -> ImageName | None:
-        """The image that the screen shows, or else the strongest image of the unit under the cursor."""
+        """The image that the screen shows, else the strongest of the unit under the cursor; None without a unit."""
         image = getattr(self.screen, "image", None)
         if image is None and self.units.unit is not None:
             image = strongest_image(self.session.store, self.units.unit)

@@ -53,7 +53,7 @@ class KeyQueue:
             await self._done(target)
 
     async def _done(self, target: DOMNode) -> None:
-        """Wait until a widget has handled a key, and a screen that this opened is there.
+        """Wait until the widget `target` has handled a key, and until a screen that the key opened is there.
 
         Messages of a widget go up to its parents, from the queue of one to that of the next.
         """
@@ -64,10 +64,10 @@ class KeyQueue:
             with suppress(TimeoutError):
                 await asyncio.wait_for(screen._mounted_event.wait(), _LONGEST)
             await self._passed(screen)
-            await self._passed(self._app)  # to get the focus
+            await self._passed(self._app)  # so that the screen has the focus
 
     async def _passed(self, pump: MessagePump) -> None:
-        """Wait until a widget has handled everything that is in its queue now."""
+        """Wait until a widget, a screen or the app has handled all that is in its queue now, but at most 2 seconds."""
         passed = asyncio.Event()
         if pump.is_running and pump.call_later(passed.set):
             with suppress(TimeoutError):

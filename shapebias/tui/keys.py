@@ -57,7 +57,7 @@ class HelpLine:
     """A line of the help and the commands that it explains; without a `text` they are not in the help.
 
     `order` is the place of the commands in the footer and in Textual's list of keys, and in the palette where there is
-    no `palette_order`. `keys` are what the line explains where that is not a command of the app.
+    no `palette_order`. `keys` is what stands before the text; without it, that is the first key of each command.
     """
 
     def __init__(
@@ -359,7 +359,7 @@ PANES_ONLY = ("next_pane", "search", "all_layers", "screen", "filter", "note", "
 
 
 def app_commands(run: Callable[[str], None]) -> Iterator[SystemCommand]:
-    """Yield the palette's commands of the table above; `run` runs an action."""
+    """Yield the palette's commands for the `HELP` above; `run` is called with the action of the chosen one."""
     for line in sorted(HELP_LINES, key=lambda line: line.palette_order):
         for command in line.commands:
             if command.palette is not None:
@@ -369,7 +369,7 @@ def app_commands(run: Callable[[str], None]) -> Iterator[SystemCommand]:
 
 
 def sort_commands(metrics: Sequence[str], sort: Callable[[str, bool], None]) -> Iterator[SystemCommand]:
-    """Yield two commands for each metric; `sort` gets its name and whether the smallest values come first."""
+    """Yield two commands for each metric; they call `sort` with its name and whether its smallest values come first."""
     for name in metrics:
         metric = METRICS[name]
         for extreme, meaning, ascending in (("largest", metric.high, False), ("smallest", metric.low, True)):
@@ -377,7 +377,7 @@ def sort_commands(metrics: Sequence[str], sort: Callable[[str, bool], None]) -> 
 
 
 def layer_commands(layers: Sequence[LayerKey], show: Callable[[LayerKey], None]) -> Iterator[SystemCommand]:
-    """Yield a command for each layer; `show` gets the layer."""
+    """Yield a command for each layer, which calls `show` with it."""
     for layer in layers:
         name = escape(printable("/".join(layer), 60))  # the palette reads markup
         yield SystemCommand(f"Layer {name}", "Show its units", partial(show, layer))

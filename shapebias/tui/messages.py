@@ -24,7 +24,7 @@ class OpenImage(Message):
 
 
 class OpenByImage(Message):
-    """Asks for the screen of what fires on `image`, with the cursor on `unit` where it is among that."""
+    """Asks for the screen of the units that fire on `image`, with the cursor on `unit` where it is one of them."""
 
     def __init__(self, image: ImageName, unit: Unit) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class OpenByImage(Message):
 
 
 class ColumnsChosen(Message):
-    """Asks for a table without the metrics `hidden`, its columns as wide as usual or as `widths` says."""
+    """Asks for a unit table without the metrics `hidden`; `widths` are the cells of columns that are not as usual."""
 
     def __init__(self, hidden: list[str], widths: dict[str, int]) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ _REST = 0.2  # seconds on a unit before what can wait is shown
 
 
 class Panes(TerminalApp):
-    """An app that shows a layer of a store and a unit of it; `table` and `scope` are None until one could be read."""
+    """An app that shows a table of units of a store and one of them; `table` is None until one could be read."""
 
     def __init__(
         self,
@@ -56,12 +56,12 @@ class Panes(TerminalApp):
         self._start = start
         self.table: UnitTable | None = None
         self._resting: Timer | None = None
-        self._matches = ""  # what was searched last
+        self._matches = ""  # the number or word that was searched last
         self._condition = ""  # the filter
-        self._anchor: Unit | None = None  # the unit from which a filter is written
-        self._words = lru_cache(1)(self._read_words)  # of the units of a scope
+        self._anchor: Unit | None = None  # the unit under the cursor when a filter or a note was begun
+        self._words = lru_cache(1)(self._read_words)  # the words of all units of a scope
         self._visited: list[Unit] = []  # units that one can go back to
-        self._later: list[Unit] = []  # that one came back from, the next one last
+        self._later: list[Unit] = []  # units that one can go forward to, the next one last
         self._changed_marks: list[dict[Unit, str | None]] = []  # notes before each change, None without a mark
 
     def compose(self) -> ComposeResult:
@@ -78,12 +78,12 @@ class Panes(TerminalApp):
 
     @property
     def scope(self) -> Scope | None:
-        """The layer or model whose units the table shows: see `Scope`. None until a table could be read."""
+        """The layer, the model or all models whose units the table has: see `Scope`. None until one could be read."""
         return self.session.scope
 
     @property
     def layer(self) -> LayerKey | None:
-        """The layer of the unit under the cursor, or that whose units are shown."""
+        """The layer of the unit under the cursor, else the first of the table; None until a table could be read."""
         unit = self.units.unit
         if unit is not None:
             return unit.model, unit.layer
@@ -148,9 +148,10 @@ class Panes(TerminalApp):
         self.session.settings.save()
 
     def show_units(self, scope: Scope, unit: Unit | None = None) -> None:
-        """Show the units of a scope in the table, with the cursor on `unit` where it is given.
+        """Show the units of a scope in the table, with the cursor on `unit`, or on the first where it is None.
 
-        Where they cannot be read, the user is told why, and the table stays as it is.
+        The filter stays, unless it does not suit these units. Where the units cannot be read, the user is told why, and
+        the table stays as it is. Nothing happens where the table has this scope already and `unit` is None.
         """
         if scope == self.scope and unit is None:
             return
@@ -177,12 +178,12 @@ class Panes(TerminalApp):
             self.status.show(self.scope, facts, self.units, self._condition, self.session.marks)
 
     def _show_spreads(self) -> None:
-        """Show how the metrics of the layer spread over its units."""
+        """Show at the left how the metrics of the unit's layer spread over its units, if there is room for it."""
         if not self.screen_stack or not (spreads := self.screen_stack[0].query(Distributions)):
-            return  # it is ending
+            return  # the app is ending
         unit = self.units.unit
         if unit is not None and spreads.first().is_on_screen:
-            with suppress(ShapebiasError):  # a store's damage is said where it is in the way
+            with suppress(ShapebiasError):  # a damaged store is reported when the user asks for its data
                 spreads.first().show(self.session.load((None, unit.layer)), unit, self.units.sort_by)
 
     def _rest(self) -> None:
@@ -197,7 +198,7 @@ class Panes(TerminalApp):
         self._show_status()
 
     def complain(self, error: ShapebiasError) -> None:
-        """Show what went wrong as a message."""
+        """Show an error as a notification."""
         self.notify(printable(str(error)), severity="error", markup=False)
 
     def _show_figures(self) -> None:

@@ -4,14 +4,14 @@ from textual import events
 from textual.containers import Horizontal
 from textual.widget import Widget
 
-LEAST = {"side": 14, "units": 22, "unit": 24}  # cells that a pane keeps, by its id
+LEAST = {"side": 14, "units": 22, "unit": 24}  # the fewest cells of a pane, by its id
 _STEP = 4  # cells that a key moves a border by
 
 
 class PaneRow(Horizontal):
     """Panes side by side. All but the last one can be made wider and narrower, and the last one has what is left.
 
-    Widths that were chosen hold until the end; in a narrower terminal they are as near to that as there is room.
+    Chosen widths hold until the app ends. Where the terminal is too narrow for one, the pane has the room that is left.
     """
 
     def __init__(self, *, id: str) -> None:
@@ -25,8 +25,10 @@ class PaneRow(Horizontal):
         return [pane for pane in self.children if pane.display]
 
     def widen(self, pane: Widget, steps: int) -> None:
-        """Make a pane wider by so many steps, narrower where they are negative. The last one is as wide as others
-        leave it, so for it the one before becomes narrower."""
+        """Make a pane wider by so many steps of 4 cells, narrower where they are negative.
+
+        The last pane has what the others leave, so to widen it the one before becomes narrower. A pane alone stays.
+        """
         panes = self._panes
         if pane in panes and len(panes) > 1:
             position = panes.index(pane)
@@ -46,13 +48,13 @@ class PaneRow(Horizontal):
             self._apply()
 
     def _within(self, pane: Widget, width: int) -> int:
-        """Return the width nearest to `width` that leaves every pane its least."""
+        """Return the width of a pane nearest to `width` for which it and the last pane have at least their `LEAST`."""
         others = [other for other in self._panes if other is not pane]
         taken = sum(other.outer_size.width for other in others[:-1]) + LEAST.get(others[-1].id or "", 0)
         return max(min(width, self.size.width - taken), LEAST.get(pane.id or "", 0))
 
     def _apply(self) -> None:
-        """Give the panes the widths that were chosen, where more than one can be seen."""
+        """Give the visible panes but the last their chosen widths, as far as there is room; others the usual one."""
         panes = self._panes
         for pane in self.children:
             width = self._chosen.get(pane.id or "") if pane in panes[:-1] else None
@@ -67,7 +69,7 @@ class PaneRow(Horizontal):
     # The mouse
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """Take hold of the border at the right of a pane: its own, or that of the next one."""
+        """Take hold of the border at the right of a pane: its own frame, or that of the next pane."""
         for pane in self._panes[:-1]:
             if event.screen_x - pane.region.right in (-1, 0):
                 self._dragged = pane

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 def free_path(stem: str, suffix: str = "") -> Path:
-    """Return a path in the current folder that does not exist yet: STEM.suffix, STEM-2.suffix, and so on."""
+    """Return a path in the current folder that does not exist yet: `stem` with `suffix`, such as `.csv`, behind it.
+
+    Where that exists, `-2`, `-3` and so on stand between the two.
+    """
     number, path = 1, Path(f"{stem}{suffix}")
     while path.exists() or path.is_symlink():
         number += 1
@@ -37,16 +40,20 @@ def free_path(stem: str, suffix: str = "") -> Path:
 
 
 def save_unit_picture(store: Store, unit: Unit, view: View) -> Path:
-    """Save a unit's top images as a grid with captions; return the path. Raises ShapebiasError."""
+    """Save a unit's top images as a PNG file, a grid with captions, in the current folder; return the path.
+
+    Raises ShapebiasError where the store cannot be read or the file cannot be written.
+    """
     path = free_path(f"{unit.model}-{unit.layer}-{unit.index}-{view}", ".png")
     save_picture(unit_picture(store, unit, view), path)
     return path
 
 
 def page_path(text: str) -> Path:
-    """Return the path of a page by the name that the user wrote.
+    """Return the path of a new page by the name that the user wrote.
 
-    Raises ShapebiasError where the name does not say a format, or where something has that name already.
+    Raises ShapebiasError where the name does not end in .html, .htm or .md, or where there is already something at that
+    path, or at that of the folder of pictures beside a Markdown page.
     """
     from shapebias.core.report.markdown import pictures_beside
 
@@ -83,7 +90,10 @@ def save_page(make: "Callable[[], Excerpt]", path: Path) -> Path:
 
 
 def save_table(store: Store, table: UnitTable) -> Path:
-    """Save the rows of a table as CSV; return the path. Raises ShapebiasError."""
+    """Save the rows of a table as a CSV file in the current folder; return the path.
+
+    Raises ShapebiasError where the store cannot be read or the file cannot be written.
+    """
     model, layer = table.layers[0]
     path = free_path(f"{model}-{layer}" if len(table.layers) == 1 else "all-layers", ".csv")
     write_units_file(store, table, "csv", path)
@@ -91,9 +101,10 @@ def save_table(store: Store, table: UnitTable) -> Path:
 
 
 def save_marks(store: Store, marks: Marks, folder: Path | None = None) -> Path:
-    """Save the marked units as marks.md and a picture of each, in a folder; return the path of marks.md.
+    """Save the marked units as marks.md and a PNG file of each, in `folder`; return the path of marks.md.
 
-    Raises ShapebiasError where nothing is marked or a file cannot be written.
+    For None that is a new folder in the current one. Raises ShapebiasError where nothing is marked, the store cannot be
+    read, or a file cannot be written.
     """
     units = marks.units()
     if not units:
@@ -116,7 +127,7 @@ def save_marks(store: Store, marks: Marks, folder: Path | None = None) -> Path:
 
 
 def image_file(store: Store, image: ImageName) -> Path | None:
-    """Return the file of an image, where it is one on this machine."""
+    """Return the absolute path of an image's file; None where the file is not on this machine, or not known."""
     attributes = store.attributes
     settings = attributes.get("settings")
     source = settings.get("cue_conflict" if image.is_cue_conflict else "images") if isinstance(settings, dict) else None
@@ -129,7 +140,7 @@ def image_file(store: Store, image: ImageName) -> Path | None:
 
 
 def open_image(path: Path) -> bool:
-    """Open a file in the program that the system has for it; return False where there is none, or no screen for it."""
+    """Open a file in the system's program for it; return False where there is none, no desktop, or over ssh."""
     opener = "open" if sys.platform == "darwin" else "xdg-open"
     seen = sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     if not seen or os.environ.get("SSH_CONNECTION") or shutil.which(opener) is None:
@@ -142,7 +153,7 @@ def open_image(path: Path) -> bool:
 
 
 def _section(store: Store, unit: Unit, note: str) -> list[str]:
-    """Return the lines of a unit: a heading, the note, the metrics in a table."""
+    """Return the lines of Markdown of a unit: a heading, its note if it has one, its metrics in a table."""
     names = store.metric_names(unit.model, unit.layer)
     values = [float(store.metric(unit.model, unit.layer, name)[unit.index]) for name in names]
     cells = [METRICS[name].format(value) for name, value in zip(names, values, strict=True)]

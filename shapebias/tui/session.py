@@ -21,16 +21,21 @@ from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.layer_list import Scope
 from shapebias.tui.widgets.unit_panel import UnitPanel
 
-_TABLES = 16  # layers whose unit tables are kept
+_TABLES = 16  # scopes whose unit tables are kept
 
 
 @dataclass
 class Session:
-    """One run of the explorer. `marks` and `filters` are empty until they are loaded; `graphics` is how pictures
-    are drawn.
+    """The state of one run of the explorer.
 
-    `scope` is whose units the table has, None before the first; `kept` is a unit to be put beside others,
-    `sorted_by` the column by which the table was sorted when a screen was opened.
+    graphics:    how pictures are drawn
+    scope:       the models and layers whose units the panes' table has; None before the first table
+    kept:        the unit that the user keeps for a comparison with others; None while there is none
+    sorted_by:   the column by which the table was sorted when a screen was opened last: a metric or `unit`; "" before
+    marks:       the marked units; none until the app has loaded them
+    filters:     the saved filters; none until the app has loaded them
+    correlator:  finds the units that fire on the same images
+    painter:     paints the pictures of all widgets; None where these are half cells or text
     """
 
     store: Store
@@ -53,12 +58,12 @@ class Session:
         self._load_units = lru_cache(_TABLES)(partial(load_units, self.store))
 
     def load(self, scope: Scope) -> UnitTable:
-        """Return the units of a layer, of a model or of all; the tables asked for last are kept. Raises StoreError."""
+        """Return the table of all units of a scope; the tables that were asked for last are kept. Raises StoreError."""
         return self._load_units(*scope)
 
     @cached_property
     def attributions(self) -> Attributions:
-        """The attribution maps that there are. Raises StoreError."""
+        """The attribution maps of the store, read at the first use. Raises StoreError."""
         return Attributions(self.store)
 
     def new_attribution_view(self, more: str) -> AttributionView:
@@ -66,7 +71,7 @@ class Session:
         return AttributionView(lambda: self.attributions, self.new_grid(), self.settings, more)
 
     def new_grid(self, view: View = View.CROP) -> GridView:
-        """Return a widget for pictures, in the terminal's graphics."""
+        """Return a widget for pictures, in the session's graphics; `view` is that of a unit's images."""
         return GridView(self.store, self.terminal, self.graphics, painter=self.painter, view=view)
 
     def new_panel(self, id: str | None = None) -> UnitPanel:

@@ -13,9 +13,11 @@ from shapebias.core.pictures.tiles import View
 class ExplorerSettings:
     """The user's choices.
 
-    widths:  the cells of columns whose width was changed
-    hidden:  the metrics without a column; not those with one, so that metrics of later versions are displayed
-    method:  the last displayed attribution method; empty for the first one
+    view:    how a unit's images are displayed
+    hidden:  the metrics without a column in the table; metrics that a later version adds have one at first
+    theme:   the name of the colour theme
+    widths:  the cells of columns whose width was changed, by metric
+    method:  the name of the attribution method displayed last; empty for the first one
     """
 
     view: View = View.CROP

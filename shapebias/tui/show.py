@@ -37,9 +37,10 @@ _LISTED = 10
 
 
 def show_unit(store: Store, unit: Unit, output: Path | None, view: str, graphics: str) -> None:
-    """Print a unit and, to a terminal with graphics or into the PNG file `output`, its grid of top images.
+    """Print a unit and its grid of top images: the grid only to a terminal with graphics, or into the file `output`.
 
-    Raises UsageError for an unknown view or graphics, ShapebiasError where the file cannot be written.
+    Raises UsageError for an unknown view, for unknown graphics on a terminal, or where `output` does not end in .png;
+    ShapebiasError where the store cannot be read or the file cannot be written.
     """
     chosen = parse_view(view)
     terminal = query_terminal() if output is None and is_interactive() else None
@@ -54,7 +55,7 @@ def show_unit(store: Store, unit: Unit, output: Path | None, view: str, graphics
 
 
 def unit_text(store: Store, unit: Unit) -> str:
-    """Return the unit's metrics and its strongest images, with one line for each."""
+    """Return the unit's name, metrics, concept and ten strongest images, a line for each. Raises StoreError."""
     lines = [str(unit)]
     for name in store.metric_names(unit.model, unit.layer):
         metric = METRICS[name]
@@ -73,7 +74,7 @@ def unit_text(store: Store, unit: Unit) -> str:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a PNG file. Raises UsageError where its name says otherwise, ShapebiasError where it cannot be written."""
+    """Write a PNG file. Raises UsageError where `path` does not end in .png, ShapebiasError where writing fails."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"{printable(str(path))}: the picture is a PNG file, so its name must end in .png")
     encoded = io.BytesIO()
@@ -85,7 +86,7 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
 
 def _print_picture(store: Store, unit: Unit, view: View, kind: Graphics, terminal: Terminal) -> None:
-    """Print the strongest images, in as many columns as the terminal is wide."""
+    """Print the strongest images, at most 4 rows of as many columns as the terminal has room for, at most 6."""
     width, painter = shutil.get_terminal_size().columns, new_painter(kind, terminal)
     cell = (terminal.cell_width, terminal.cell_height) if painter is not None else CELL
     tile, gap = (_TILE, GAP) if painter is not None else (_SMALL * CELL[0], CELL[0])
@@ -119,7 +120,7 @@ def painted_below(pieces: Iterable[Piece], rows: int, painter: Painter) -> str:
 
 
 def _painted(pieces: Iterable[Piece], rows: int, painter: Painter) -> str:
-    """Return the control sequences that paint pieces of one row below the cursor, and put the cursor below them."""
+    """Return the control sequences that paint pieces of one row from the cursor's line on, and put the cursor below."""
     text = "\n" * rows + f"\x1b[{rows}A"
     for piece in pieces:
         right = f"\x1b[{piece.x}C" if piece.x else ""

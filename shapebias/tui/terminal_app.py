@@ -48,12 +48,12 @@ class TerminalApp(App[None]):
     def __init__(self, terminal: Terminal, painter: Painter | None, stats: MoveStats | None) -> None:
         """Prepare the app for `terminal`.
 
-        painter:  paints the pictures; None where they are text
+        painter:  paints the pictures; None where they are half cells or text
         stats:    measures moves of the cursor; None where nobody wants to know
         """
         super().__init__(driver_class=LinkDriver if stats is None else counting_driver(stats))
         self._terminal, self._painter = terminal, painter
-        self._beside: Screen[Any] | None = None  # whose pictures stay, beside a sheet that is open over it
+        self._beside: Screen[Any] | None = None  # the screen whose pictures stay beside a sheet over it
         self._held: set[Region] = set()  # parts of the screen that changed while the link was busy
         self._keys = KeyQueue(self, super().on_event)
         if constants.COLOR_SYSTEM == "auto":
@@ -126,7 +126,11 @@ class TerminalApp(App[None]):
             self._clear_pictures()
 
     def _clear_pictures(self) -> None:
-        """Let what is written over pictures delete them; pictures that stay under text are deleted at once."""
+        """Remove all pictures.
+
+        In most terminals the text that is written next over a picture deletes it. Where pictures stay under text, they
+        are deleted at once.
+        """
         if isinstance(self._driver, LinkDriver):
             self._driver.uncover()
             if self._painter is not None:

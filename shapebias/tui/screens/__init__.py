@@ -22,16 +22,16 @@ from shapebias.tui.screens.zoom import ZoomScreen
 from shapebias.tui.session import Session
 from shapebias.tui.widgets.layer_list import LayerKey
 
-# Makes a screen of the layer and the unit under the cursor; None where there is none.
+# Makes a screen of the layer and the unit under the cursor (None: there is none); None where it needs the missing one.
 MakeScreen = Callable[[Session, LayerKey | None, Unit | None], Screen[Any] | None]
 
 
 @runtime_checkable
 class Follower(Protocol):
-    """A screen that follows the table's cursor with more than its panels."""
+    """A screen of which more than the unit panels follows the cursor of the panes' table."""
 
     def follow(self, unit: Unit) -> None:
-        """Show that the cursor is on a unit. Raises StoreError."""
+        """Show the unit that the cursor is on by now. Raises StoreError."""
 
 
 def _of_layer(make: Callable[[Session, LayerKey], Screen[Any]]) -> MakeScreen:

@@ -1,4 +1,4 @@
-"""A line at the bottom of any screen to write a name in."""
+"""A line at the bottom of any screen, to write a text such as a file's name in."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,10 @@ from shapebias.tui.widgets.prompt import Prompt, Purpose
 
 
 class AskScreen(ModalScreen[str]):
-    """Asks for a text, beginning with `text`. Its result is what was written, None where Escape left it.
+    """Asks for a text, with `text` as the first proposal. The result is the text that was written, None after Escape.
 
-    `problem` returns what is wrong with a text, "" where it can be taken; it is said until there is nothing wrong.
+    `problem` returns what is wrong with a text, "" where nothing is. Where Enter finds something wrong, the user is
+    told, and the screen stays open.
     """
 
     DEFAULT_CSS = """
@@ -27,7 +28,7 @@ class AskScreen(ModalScreen[str]):
 
     @property
     def room(self) -> int:
-        """The width in cells above which pictures stay: 0 where one reaches down to the line."""
+        """The screen's width in cells, so that the pictures above the line stay; 0 where one reaches down to it."""
         below = self.app.screen_stack[self.app.screen_stack.index(self) - 1]
         bottoms = [grid.region.bottom for grid in below.query(GridView) if grid.picture is not None]
         return self.size.width if max(bottoms, default=0) <= self.size.height - 2 else 0

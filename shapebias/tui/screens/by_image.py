@@ -33,8 +33,8 @@ _ROOMY = 24  # rows of the screen from which there is a picture
 class ByImageScreen(Screen[None]):
     """Images left, the chosen `image` with one column for each model in the middle, the unit under the cursor right.
 
-    `results` are what each model makes of the image that was read last. Posts `GoTo` at Enter. While the `maps` are
-    open, only images with attribution maps are listed, and these are shown instead of units.
+    `results` are what each model makes of the image that was read last. Posts `GoTo` with the unit at Enter. While
+    `maps` is open, only images with attribution maps are listed, and the maps of the chosen one replace the units.
     """
 
     DEFAULT_CSS = """
@@ -78,8 +78,10 @@ class ByImageScreen(Screen[None]):
     ]
 
     def __init__(self, session: Session, image: ImageName, unit: Unit, *, mapped: bool = False) -> None:
-        """Begin at an image, the cursor on `unit` where it is among those that fire on it; with `mapped` at its
-        attribution maps. Raises StoreError."""
+        """Begin at `image`, with the cursor on `unit` if that is one of those that fire on it.
+
+        With `mapped` the attribution maps are open at first.
+        """
         super().__init__()
         self.image = image
         self.results: list[OnImage] = []
@@ -91,7 +93,7 @@ class ByImageScreen(Screen[None]):
         self.panel.follows = False
         self.photo.add_class("photo")
         self.maps = session.new_attribution_view("← →")
-        self._said = self.maps.open() if mapped else ""  # until the next image
+        self._said = self.maps.open() if mapped else ""  # a message to the user, until the next image
         self.list = ImageListView()
         colors = series(list(session.store.models))
         self.columns = {model: ModelColumn(color) for model, (color, _) in colors.items()}
@@ -127,7 +129,7 @@ class ByImageScreen(Screen[None]):
 
     @property
     def reading(self) -> bool:
-        """Whether what keys move among is still being read for the first time."""
+        """Whether the images, or the units on the first one, are not read yet: keys wait for that (`KeyQueue`)."""
         return bool(self._unread)
 
     def _list_images(self) -> None:
@@ -151,10 +153,10 @@ class ByImageScreen(Screen[None]):
             self._search()
 
     def show(self, image: ImageName, said: str = "") -> None:
-        """Show an image, and say `said`.
+        """Show an image, with the message `said` to the user.
 
-        Attribution maps are shown at once. What fires on it is read on a thread; of the images asked for meanwhile,
-        only the last is.
+        If the attribution maps are open, those of the image are shown at once. Otherwise the units that fire on it are
+        read on a thread; of several images that are asked for during a reading, only the last is read.
         """
         self.image = image
         mapped = self.maps.has(image)
@@ -177,12 +179,12 @@ class ByImageScreen(Screen[None]):
         )
 
     def _about(self) -> Text:
-        """Return one line: the class of the image; what is said."""
+        """Return one line: the class of the image, and the message to the user."""
         said = (f"  {self._said}" if self._said else "", "yellow")
         return Text.assemble((printable(self.image.about, 60), "dim"), said)
 
     def _beside(self) -> list[ImageName]:
-        """Return the images before and after the cursor in the list."""
+        """Return the images below and above the cursor in the list, as far as there are any."""
         rows = (self.list.cursor + step for step in (1, -1))
         return [self.list.name_at(row) for row in rows if 0 <= row < self.list.row_count]
 
@@ -219,11 +221,14 @@ class ByImageScreen(Screen[None]):
         self._show_unit()
 
     def _count(self, text: str) -> None:
-        """Write into the frame of the images how many there are."""
+        """Write a text into the frame of the list of images: how many it has, or why it has none."""
         write_frame(self._find, "Images", text)
 
     def _search(self) -> None:
-        """List the images that match what is written."""
+        """List the images that match the written text; only those with attribution maps while these are open.
+
+        While the user writes, the first match is shown where the displayed image is none of them.
+        """
         if self._images is None:
             return
         matches, image, kind = self._images.find(self._input.value), self.image, ""
@@ -238,21 +243,24 @@ class ByImageScreen(Screen[None]):
 
     @cached_property
     def _mapped(self) -> NDArray[np.int64]:
-        """The positions in the list of the images with attribution maps, once these have been open."""
+        """The positions, among all images, of those with attribution maps, int64, ascending. Needs the maps opened."""
         paths = {image.path for image in self.maps.images}
         names = enumerate(self._images.names if self._images is not None else [])
         return np.array([row for row, name in names if name.path in paths and not name.is_cue_conflict], np.int64)
 
     def _from_here(self, numbers: NDArray[np.int64]) -> ImageName:
-        """Return the first image with one of these ascending numbers from the one that is shown on, or around."""
+        """Return the image at the first of these ascending positions, counted from the displayed image on, or around.
+
+        It is the displayed image itself where there are no positions, or where it is no image of the store.
+        """
         names = self._images.names if self._images is not None else []
         if self.image not in names or not len(numbers):
             return self.image
         return names[int(numbers[np.searchsorted(numbers, names.index(self.image)) % len(numbers)])]
 
     def facts(self, results: Sequence[OnImage] = (), missing: Sequence[str] = ()) -> Content:
-        """Return lines with the class or shape and texture, the decisions in `results` where they are said here, and
-        what is `missing` for all models."""
+        """Return lines: the message to the user, the image's class (or shape and texture), the decisions in `results`
+        where they are not said by the columns, and the lines `missing`."""
         kind = "cue-conflict image" if self.image.is_cue_conflict else "probe image"
         decisions = [(one.model, one.decision) for one in results if one.decision is not None and self._tells_decisions]
         lines = [
@@ -336,14 +344,14 @@ class ByImageScreen(Screen[None]):
             self.app.pop_screen()
 
     def action_image(self, step: int) -> None:
-        """Show the next image of the list for a `step` of 1, the previous one for -1."""
+        """Show the next image of the list for a `step` of 1, the previous one for -1; none beyond its ends."""
         if step > 0 and self.list.row_count and self.list.name_at(self.list.cursor) != self.image:
             self.show(self.list.name_at(self.list.cursor))  # the image that is shown is not listed
         else:
             self.list.action_move(step)
 
     def action_walk(self, step: int) -> None:
-        """Go on by `step` attribution methods; behind the last one come the units."""
+        """Open the attribution maps, or go on by `step` methods; behind the last one come the units again."""
         was_open = self.maps.method is not None
         said = self.maps.walk(step, self.image)
         if was_open and self.maps.method is not None:
@@ -352,14 +360,17 @@ class ByImageScreen(Screen[None]):
             self._turn(said)
 
     def _turn(self, said: str = "") -> None:
-        """List all images, or those with attribution maps, now that these are closed or open; say `said`."""
+        """List and show images anew after the attribution maps were opened or closed, with the message `said`."""
         self._search()
         self.show(self.image, said)
         if not self.has_class("-mapped"):
             self.call_after_refresh(self.column.units.focus)
 
     def action_step(self, step: int) -> None:
-        """Move the cursor that has the focus: of the images, or of the units; of the images over attribution maps."""
+        """Move a cursor down for a `step` of 1, up for -1.
+
+        It is that of the images while these have the focus or attribution maps are displayed, else that of the units.
+        """
         if self._input.has_focus or self.has_class("-mapped"):
             self.list.action_move(step)
         elif step > 0:
@@ -368,7 +379,7 @@ class ByImageScreen(Screen[None]):
             self.column.units.action_cursor_up()
 
     def action_page(self, pages: int) -> None:
-        """Move the images' cursor by so many pages."""
+        """Move the images' cursor down by so many pages, up where they are negative."""
         self.list.action_page(pages)
 
     def action_model(self, step: int) -> None:

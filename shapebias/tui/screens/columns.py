@@ -43,7 +43,7 @@ class ColumnsScreen(ModalScreen[None]):
     ]
 
     def __init__(self, session: Session, layer: LayerKey) -> None:
-        """Begin with the columns that the settings have. Raises StoreError."""
+        """List the metrics of a layer, hidden and as wide as the settings say. Raises StoreError."""
         super().__init__()
         self._table = session.load(layer)
         self._metrics = list(self._table.columns)
@@ -62,7 +62,7 @@ class ColumnsScreen(ModalScreen[None]):
         self._list.highlighted = 0
 
     def _line(self, name: str) -> Text:
-        """Return a metric's line: whether it is shown, its title, its width, its meaning."""
+        """Return the line of the metric `name`: whether it has a column, its title, the column's width, its meaning."""
         metric = METRICS[name]
         text = Text("  " if name in self._hidden else "✓ ", overflow="ellipsis", no_wrap=True)
         text.append(metric.title.ljust(max(map(len, self._metrics))))
@@ -95,7 +95,7 @@ class ColumnsScreen(ModalScreen[None]):
         self._change(set())
 
     def action_widen(self, cells: int) -> None:
-        """Make the column under the cursor wider by so many cells, as far as it goes."""
+        """Make the column under the cursor wider by so many cells, narrower where negative, within its limits."""
         if self._chosen is not None:
             width = Column(self._table, self._chosen, self._widths).width + cells
             self._widths[self._chosen] = Column(self._table, self._chosen, {self._chosen: width}).width

@@ -41,8 +41,10 @@ class DetailsScreen(ReadingScreen):
 
 
 def metrics_table(table: UnitTable, unit: Unit, chance: tuple[int, float] | None = None) -> Table:
-    """Return a row for every metric of a unit of `table`: its value, its rank from the top, its meaning, and the class
-    diversity by `chance`."""
+    """Return a table with a row for every metric of a unit of `table`, a layer's: value, rank from the top, meaning.
+
+    `chance` is the result of `class_diversity_by_chance`, which stands beside the class diversity.
+    """
     row = int((table.index == unit.index).argmax())
     grid = Table.grid(padding=(0, 2))
     for justify in ("left", "right", "right"):
@@ -61,7 +63,10 @@ def metrics_table(table: UnitTable, unit: Unit, chance: tuple[int, float] | None
 
 
 def concepts_table(store: Store, unit: Unit) -> Table:
-    """Return a row for the best concept of each category; none where nothing was dissected."""
+    """Return a table with a row for the unit's best concept of each category; no rows where it was not dissected.
+
+    Raises StoreError.
+    """
     concepts = concepts_of(store, unit)
     grid = Table.grid(padding=(0, 2))
     if concepts:
@@ -73,7 +78,10 @@ def concepts_table(store: Store, unit: Unit) -> Table:
 
 
 def images_table(store: Store, unit: Unit) -> Table:
-    """Return a row for each top image, strongest first: value, where the maximum is in the map, class, path."""
+    """Return a table with a row for each top image, strongest first: value, position of the maximum, class, path.
+
+    Raises StoreError.
+    """
     top = store.top(unit)
     grid = Table.grid(padding=(0, 2))
     grid.add_row("", "", "", "")

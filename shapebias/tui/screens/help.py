@@ -16,7 +16,7 @@ from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.key_bar import KeyBar
 
-_LEAST, _MOST = 40, 100  # cells of the sheet
+_LEAST, _MOST = 40, 100  # cells: the least and the greatest width of the sheet
 _STEP = 3  # lines that j and k scroll by
 
 
@@ -68,7 +68,7 @@ class HelpScreen(ModalScreen[None]):
         self._sheet.focus()
 
     def _write_frame(self) -> None:
-        """Write which page is shown."""
+        """Write into the frame which of the two pages, keys or metrics, is displayed."""
         pages = ("Metrics", "Tab: keys") if self.has_class("-metrics") else ("Keys", "Tab: metrics")
         write_frame(self._sheet, *pages)
 
@@ -84,7 +84,7 @@ class HelpScreen(ModalScreen[None]):
 
 
 def keys_text() -> Table:
-    """Return a row for each line of keys, in groups."""
+    """Return a table with a row for each line of `HELP`: its keys and its text, in groups with headings."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -99,7 +99,7 @@ def keys_text() -> Table:
 
 
 def metrics_text() -> Table:
-    """Return a row for each metric: what it means, its formula, its source."""
+    """Return a table with a row for each metric: its title, what it means, its formula, its source."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()

@@ -1,4 +1,4 @@
-"""One of a unit's top images on the whole screen, and over it the activation map, or attribution maps of the models."""
+"""One of a unit's top images on the whole screen, with the unit's activation map or the models' attribution maps."""
 
 from typing import ClassVar
 
@@ -26,9 +26,9 @@ class NoImagesError(ShapebiasError):
 
 
 class ImageScreen(Screen[None]):
-    """One of a unit's top images; `rank` is its number from 0, strongest first. Posts `OpenByImage`.
+    """One of a unit's top images; `rank` is its number from 0, strongest first. Posts `OpenByImage` with it at i.
 
-    While its attribution `maps` are open, images that have none are shown with the unit's activation map.
+    Images without attribution maps have the unit's activation map even while `maps`, the view of these, is open.
     """
 
     DEFAULT_CSS = """
@@ -52,7 +52,10 @@ class ImageScreen(Screen[None]):
     ]
 
     def __init__(self, session: Session, unit_image: UnitImage) -> None:
-        """Begin at an image, at the last one where its rank is too high. Raises NoImagesError and StoreError."""
+        """Begin at `unit_image`, at the unit's last image where its rank is too high.
+
+        Raises NoImagesError where the unit has no top images, and StoreError.
+        """
         super().__init__()
         self._store, self._unit = session.store, unit_image.unit
         self._top = self._store.top(self._unit)
@@ -60,7 +63,7 @@ class ImageScreen(Screen[None]):
             raise NoImagesError("no image: the unit has no top images")
         self.rank = min(unit_image.rank, len(self._top.image) - 1)
         self.grid, self.maps = session.new_grid(), session.new_attribution_view("i, a shows them")
-        self._said = ""  # until the next key
+        self._said = ""  # a message to the user, until the next image or view
         self._frame, self._facts = Vertical(classes="framed"), Static(classes="facts")
         self.grid.add_class("activation")
 
@@ -88,7 +91,7 @@ class ImageScreen(Screen[None]):
         self._show()
 
     def action_move(self, step: int) -> None:
-        """Show the image so many ranks below, as far as there are images."""
+        """Show the image so many ranks weaker, stronger where `step` is negative; at the ends the last or first one."""
         self._show_at(min(max(self.rank + step, 0), len(self._top.image) - 1))
 
     def action_by_image(self) -> None:
@@ -104,11 +107,11 @@ class ImageScreen(Screen[None]):
             self._show()
 
     def action_walk(self, step: int) -> None:
-        """Go on by `step` attribution methods; behind the last one comes the unit's activation map."""
+        """Open the attribution maps, or go on by `step` methods; behind the last comes the activation map again."""
         self._show(self.maps.walk(step, self.image))
 
     def action_mapped(self, step: int) -> None:
-        """Show the next of the unit's images that have attribution maps, for a `step` of -1 the previous one."""
+        """Open the attribution maps, at the unit's next image that has any; at the previous one for a `step` of -1."""
         said = self.maps.open()
         ahead = [rank for rank in self._mapped if (rank - self.rank) * step > 0]
         if self._mapped and not ahead:
@@ -131,7 +134,7 @@ class ImageScreen(Screen[None]):
             self._show()
 
     def _show(self, said: str = "") -> None:
-        """Show the image, and have the pictures of the next and the previous one made; say `said`."""
+        """Show the image with the message `said`, and have the pictures of the next and the previous one made."""
         mapped = self.maps.has(self.image)
         self._said = said or ("" if mapped or self.maps.method is None else self._without_maps())
         neighbours = [self.rank + step for step in (1, -1) if 0 <= self.rank + step < len(self._top.image)]
@@ -157,12 +160,12 @@ class ImageScreen(Screen[None]):
         return f"no image of the unit has attribution maps: i, a, then n goes through the {count:,} that have some"
 
     def _about(self) -> Text:
-        """Return one line: path and class; what is said."""
+        """Return one line: the image's path and class, and the message to the user."""
         text = Text.assemble(printable(self.image.path, 120), (f"  {printable(self.image.about, 60)}", "dim"))
         return text.append(f"  {self._said}" if self._said else "", "yellow")
 
     def facts(self) -> Text:
-        """Return three lines: the activation; path and class; what the models decide, or what is said."""
+        """Return three lines: the activation; path and class; the models' decisions, or the message to the user."""
         value, (y, x) = float(self._top.value[self.rank]), self._top.position[self.rank].tolist()
         largest, (height, width) = float(self._top.value[0]), self._top.map.shape[1:]
         share = f", {number_text(value / largest)} of its max" if largest > 0 else ""
@@ -180,21 +183,24 @@ class ImageScreen(Screen[None]):
 
 
 def strongest_image(store: Store, unit: Unit) -> ImageName:
-    """Return the image that drives a unit hardest; the store's first one for a unit without top images."""
+    """Return a unit's strongest image; the store's first image for a unit without top images. Raises StoreError."""
     images = store.top(unit).image
     return probe_image(store, int(images[0]) if len(images) else 0)
 
 
 def mapped_image(session: Session, unit: Unit) -> ImageName:
-    """Return the image that drives a unit hardest of those with attribution maps; the first one that has them where
-    none of the unit's has, and the strongest one where no image has."""
+    """Return the strongest of a unit's top images that have attribution maps.
+
+    Where none of them has, it is the store's first image that has; where no image has, the unit's strongest one. Raises
+    StoreError.
+    """
     top = [probe_image(session.store, image) for image in session.store.top(unit).image.tolist()]
     mapped = [*filter(session.attributions.has, top), *session.attributions.images]
     return mapped[0] if mapped else strongest_image(session.store, unit)
 
 
 def decisions_line(decisions: dict[str, Decision]) -> Text:
-    """Return what the models decide, one after the other."""
+    """Return one line with what each model predicts; `decisions` are by model."""
     texts = [
         Text.assemble((f"{printable(model, 30)} predicts ", "dim"), decision_text(decision))
         for model, decision in decisions.items()

@@ -22,7 +22,7 @@ from shapebias.tui.session import Session
 from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.text_plots import bar, picture, scatter, series, spread
 
-_SIDE = 110  # columns from which two parts stand side by side
+_SIDE = 110  # columns of the screen from which numbers and pictures stand side by side
 
 
 class LayerScreen(ReadingScreen):
@@ -59,7 +59,7 @@ class LayerScreen(ReadingScreen):
         self.query_one("#pictures", Static).update(Text("\n").join(pictures))
 
     def _heading(self) -> list[Text]:
-        """Return one line of facts for each model."""
+        """Return one line for each model with its units and the size of the layer's maps, then a blank line."""
         lines = []
         for model, (color, mark) in self._marks.items():
             facts = self._store.layers(model)[self._layer]
@@ -70,9 +70,10 @@ class LayerScreen(ReadingScreen):
         return [*lines, Text()]
 
     def metrics(self, width: int) -> list[Text]:
-        """Return one line for each metric and model: the median and the spread over its living units.
+        """Return one line for each metric and model: the median and a histogram of the living units' values.
 
-        The spreads of all models are between the same two ends. `width` is in cells.
+        The histograms of one metric have the same two ends for all models. `width` is the room for a line in cells.
+        Metrics that no living unit has are left out.
         """
         names = {name: None for model in self._models for name in self._store.metric_names(model, self._layer)}
         room = max(min(width - 44, 120), 8)
@@ -101,7 +102,10 @@ class LayerScreen(ReadingScreen):
         return lines
 
     def noise(self, width: int, height: int) -> list[Text]:
-        """Return a plot of total variation with one mark for each living unit: clean images across, noisy ones up."""
+        """Return a plot of total variation with one mark for each living unit: clean images across, noisy ones up.
+
+        It is `height` lines high, without the title. A store without the noise pass has a line that says so instead.
+        """
         points = {}
         for model in self._models:
             if "tv_noisy" in self._store.metric_names(model, self._layer):
@@ -115,7 +119,10 @@ class LayerScreen(ReadingScreen):
         return [title, *scatter(points, max(min(width - 2, 7 * height // 2), 10), height), Text()]
 
     def detectors(self, width: int) -> list[Text]:
-        """Return one bar for each category and model: how many units detect a concept of that category."""
+        """Return one bar for each category and model: how many units detect a concept of that category.
+
+        A store without the dissection pass has a line that says so instead.
+        """
         concepts = read_concepts(self._store)
         dissected = [model for model in self._models if was_dissected(self._store, model, self._layer)]
         if concepts is None or not dissected:
@@ -142,7 +149,7 @@ class LayerScreen(ReadingScreen):
         return [*lines, Text()]
 
     def filters(self, width: int) -> list[Text]:
-        """Return the kernels of the models whose first layer this is, as pictures of at most `width` cells."""
+        """Return the kernels of the models whose first layer this is, as lines of half cells at most `width` long."""
         lines: list[Text] = []
         for model in self._models:
             kernels = self._store.filters(model) if self._store.models[model].layers[0] == self._layer else None

@@ -1,4 +1,4 @@
-"""The models of a store: what they are, how they decide, what they withstand."""
+"""The models of a store: what they are, their shape bias, and their accuracy on clean and on changed images."""
 
 import math
 import textwrap
@@ -90,8 +90,10 @@ class ModelScreen(ReadingScreen):
         return lines
 
     def _three_criteria(self, width: int) -> list[Text]:
-        """Return accuracy, accuracy out of distribution and explainability, a line for each model, the columns below
-        one another where they are too wide; and what the numbers are."""
+        """Return a line for each model with accuracy, accuracy out of distribution and explainability, then notes.
+
+        Where the columns together are wider than `width`, they are split into several tables below one another.
+        """
         if not self._criteria.has_more:
             return [_missing("explainability", "--passes attribution")]
         lines = [Text("criteria", style="bold")]
@@ -143,7 +145,7 @@ class ModelScreen(ReadingScreen):
         return lines
 
     def _out_of_distribution(self, width: int) -> list[Text]:
-        """Return one bar for each set of stimuli and model, and behind several sets for their mean."""
+        """Return one bar of accuracy for each out-of-distribution set and model; below several sets, their mean."""
         fractions: dict[str, dict[str, float]] = {}
         for model, known in self._ood.items():
             for measured in known:
@@ -156,7 +158,7 @@ class ModelScreen(ReadingScreen):
         return [Text("accuracy out of distribution", style="bold"), *self._bars(rows, width)]
 
     def _bars(self, rows: Sequence[tuple[str, dict[str, float]]], width: int) -> list[Text]:
-        """Return one bar for each condition and model, from the fractions of the models under each condition."""
+        """Return one bar for each row and model; a row is a name and a fraction from 0 to 1 for each model."""
         marks, room = series(list(self._store.models)), max(min(width - _NAME - 14, 120), 8)
         lines = []
         for condition, by_model in rows:
@@ -175,7 +177,7 @@ def _page(sections: Sequence[Sequence[Text]]) -> Text:
 
 
 def _blocks(rows: Sequence[Sequence[str]], width: int) -> list[list[list[str]]]:
-    """Return a table as several, each with the first column and as many of the others as are `width` cells wide."""
+    """Return a table split into several, each with the first column and as many others as fit into `width` cells."""
     first, *others = zip(*rows, strict=True)
     blocks, room = [[first]], 0
     for column in others:
@@ -189,5 +191,5 @@ def _blocks(rows: Sequence[Sequence[str]], width: int) -> list[list[list[str]]]:
 
 
 def _missing(what: str, option: str) -> Text:
-    """Return the line for something that the store does not have."""
+    """Return the line that says that the store lacks something, and without which `option` it was made."""
     return Text(f"no {what}: the store was made without {option}", style="dim")

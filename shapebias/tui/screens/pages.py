@@ -1,4 +1,4 @@
-"""The page to send of what is on a screen: by the kind of screen, its name and how its contents are made."""
+"""The page to send of what is on a screen: for each kind of screen the file's name, and how the page is made."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -39,7 +39,10 @@ _LONGEST = 80  # characters of a file's name
 
 @dataclass(frozen=True)
 class Page:
-    """A page that can be made: `name` is that of its file, without an ending; `make` reads the store, on any thread."""
+    """A page that can be made: `name` is that of its file, without an ending; `make` may be called on any thread.
+
+    `make` reads the store, and raises StoreError.
+    """
 
     name: str
     make: Callable[[], Excerpt]
@@ -47,12 +50,12 @@ class Page:
 
 @singledispatch
 def page_of(screen: Screen[Any], store: Store) -> Page | None:
-    """Return the page of what a screen shows, None where there is nothing to send."""
+    """Return the page of what a screen shows, None where it has nothing to send."""
     return None
 
 
 def units_page(store: Store, units: Sequence[Unit], view: View, listed: UnitTable | None = None) -> Page:
-    """Return the page of units, and of the table that lists them."""
+    """Return the page of units with their images in a view, and of the table `listed`, if there is one."""
     name = "-".join(f"{unit.model}-{unit.layer}-{unit.index}" for unit in units)
     return Page(_file_name(name), partial(units_excerpt, store, units, view, listed=listed))
 
@@ -137,5 +140,5 @@ def _image_name(path: str) -> str:
 
 
 def _file_name(text: str) -> str:
-    """Return a text as a file's name: plain letters, digits and hyphens."""
+    """Return a text as a file's name of at most 80 plain letters, digits, `.`, `_` and hyphens; `page` for none."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-._")[:_LONGEST] or "page"

@@ -34,7 +34,7 @@ class PairScreen(Screen[None]):
     ]
 
     def __init__(self, session: Session, kept: Unit, unit: Unit) -> None:
-        """Begin at `unit`, which is under the cursor. Raises StoreError."""
+        """Show the unit `kept` at the left, and at the right `unit`, which is under the table's cursor."""
         super().__init__()
         self._session, self._first = session, (kept, unit)
         self.left, self.right = session.new_panel(), session.new_panel()

@@ -1,4 +1,4 @@
-"""The base of screens to read, which scroll, and close at their own key, too."""
+"""The base of screens to read: they scroll, and the key that opened them closes them, too."""
 
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ def reading_keys(key: str) -> list[BindingType]:
 
 
 class ReadingScreen(Screen[None]):
-    """A screen to read. Subclasses set `BINDINGS` to their `reading_keys`, and return their `parts`.
+    """A screen to read. Subclasses set `BINDINGS` to their `reading_keys`, and define `parts`.
 
     `heading` is the title of its frame.
     """
@@ -47,5 +47,5 @@ class ReadingScreen(Screen[None]):
         self.query_one(VerticalScroll).focus()
 
     def action_scroll(self, steps: int) -> None:
-        """Scroll down by so many steps, up where they are negative."""
+        """Scroll down by so many steps of three lines, up where they are negative."""
         self.query_one(VerticalScroll).scroll_relative(y=_STEP * steps, animate=False)

@@ -76,7 +76,7 @@ class TwinsScreen(Screen[None]):
             self._say(str(error))
 
     def _say(self, text: str) -> None:
-        """Write the title of the list."""
+        """Write a text into the frame of the list, behind its title."""
         write_frame(self._list, "Twins", text)
 
     def _find(self) -> None:
@@ -92,7 +92,7 @@ class TwinsScreen(Screen[None]):
             self.app.call_later(self._take, candidates)
 
     def _fail(self, error: ShapebiasError) -> None:
-        """Say why there are no candidates."""
+        """Say in the frame of the list why there are no candidates."""
         self.reading = False
         self._say(str(error))
 
@@ -132,6 +132,6 @@ class TwinsScreen(Screen[None]):
 
 
 def _line(candidate: SimilarUnit, width: int) -> Text:
-    """Return a candidate's line, its name filled up to `width` characters."""
+    """Return a candidate's line: the correlation, its name filled up to `width` characters, its group."""
     line = Text(f" {candidate.correlation:6.3f}  {printable(str(candidate.unit), 80).ljust(width)}")
     return line.append(f"  {candidate.group.value}", style="dim")

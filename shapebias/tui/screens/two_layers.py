@@ -22,7 +22,7 @@ class LayerSide(Vertical):
     """The table of a layer, and below it the unit under its cursor."""
 
     def __init__(self, session: Session, layer: LayerKey, unit: Unit | None) -> None:
-        """Begin at `unit`, or at the first one."""
+        """Begin with the cursor on `unit`, or on the first unit of the layer where it is None."""
         super().__init__()
         self._session, self.layer_key, self._first = session, layer, unit
         settings = session.settings
@@ -38,7 +38,10 @@ class LayerSide(Vertical):
         self.show_layer(self.layer_key, self._first)
 
     def show_layer(self, layer: LayerKey, unit: Unit | None = None) -> None:
-        """Show the units of a layer, or say why they cannot be read; the sort stays."""
+        """Show the units of a layer, the cursor on `unit` or the first one, or say why they cannot be read.
+
+        The sort stays if the layer has that metric.
+        """
         try:
             table = self._session.load(layer)
         except ShapebiasError as error:
@@ -90,7 +93,7 @@ class TwoLayersScreen(Screen[None]):
 
     @property
     def side(self) -> LayerSide:
-        """The side with the focus."""
+        """The side whose table has the focus, else the left one."""
         return next((side for side in self.sides if side.units.has_focus), self.sides[0])
 
     def compose(self) -> ComposeResult:
@@ -118,7 +121,7 @@ class TwoLayersScreen(Screen[None]):
         self.side.units.action_reverse()
 
     def action_layer(self, step: int) -> None:
-        """Show the next layer of the store for a `step` of 1, the previous one for -1."""
+        """Show in the table the next layer of the store for a `step` of 1, the previous one for -1, up to the ends."""
         layers = _layers(self._store)
         position = layers.index(self.side.layer_key) + step
         self.side.show_layer(layers[min(max(position, 0), len(layers) - 1)])
@@ -129,7 +132,7 @@ class TwoLayersScreen(Screen[None]):
             side.panel.next_view()
 
     def action_go(self) -> None:
-        """Ask for the unit of the table in the panes."""
+        """Ask the app to show the unit under the table's cursor in the panes."""
         unit = self.side.units.unit
         if unit is not None:
             self.post_message(GoTo(unit))

@@ -22,7 +22,7 @@ class ZoomScreen(Screen[None]):
     ]
 
     def __init__(self, session: Session, unit: Unit) -> None:
-        """Begin at `unit`, which is under the cursor. Raises StoreError."""
+        """Begin at `unit`, which is under the table's cursor. Raises StoreError."""
         super().__init__()
         self._unit, self._table = unit, session.load((unit.model, unit.layer))
         self.panel = session.new_panel()

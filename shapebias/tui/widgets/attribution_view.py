@@ -19,15 +19,15 @@ from shapebias.tui.settings import ExplorerSettings
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.text_plots import AGAINST_SHADES, FOR_SHADES
 
-_LEAST = 24  # cells of a column that can be read
+_LEAST = 24  # cells: the narrowest column that can be read
 _LOW, _ROOMY = 20, 30  # rows of the view below which it has short captions, from which it has long ones
 _OUTPUTS = {"predicted": "its decision", "label": "the right one"}
 
 
 class AttributionView(Vertical):
-    """The image, and each model's map by one `method` over it, as columns; `method` is None while it is closed.
+    """The image, and each model's map by one `method` over it, as columns; `method` is None while the view is closed.
 
-    Where there are more models than fit, the chosen one is displayed, and the first of the others.
+    Where more models have maps than fit, the chosen model's is displayed, and those of the first others.
     """
 
     DEFAULT_CSS = """
@@ -41,8 +41,13 @@ class AttributionView(Vertical):
     """
 
     def __init__(self, read: Callable[[], Attributions], grid: GridView, settings: ExplorerSettings, more: str) -> None:
-        """Begin closed; `read` returns what there are maps of, and raises StoreError. The next method is that of
-        `settings`, which are kept up to date. `more` says how models can be seen that do not fit."""
+        """Begin closed.
+
+        read:      returns the store's attribution maps; may raise StoreError
+        grid:      draws the pictures
+        settings:  their `method` is the one to open at; the view keeps it up to date, and saves them when it closes
+        more:      tells the user how the models can be seen that do not fit, such as a key
+        """
         super().__init__()
         self.method: str | None = None
         self._read, self._settings, self._more = read, settings, more
@@ -72,15 +77,15 @@ class AttributionView(Vertical):
 
     @property
     def images(self) -> list[ImageName]:
-        """The images that there are maps of, once it has been open."""
+        """The images that have maps of any model; none before the view was opened for the first time."""
         return [] if self._attributions is None else self._attributions.images
 
     def has(self, image: ImageName) -> bool:
-        """Return whether it is open, and has maps of an image."""
+        """Return whether the view is open, and any model has maps of an image."""
         return self.method is not None and self._attributions is not None and self._attributions.has(image)
 
     def open(self) -> str:
-        """Open at the last displayed method, unless it is open. Return why that is impossible, else ""."""
+        """Open the view at the method displayed last, unless it is open. Return why that is impossible, else ""."""
         if self.method is not None:
             return ""
         try:
@@ -94,8 +99,10 @@ class AttributionView(Vertical):
         return ""
 
     def walk(self, step: int, image: ImageName) -> str:
-        """Open, or where maps of an image are shown go on by `step` methods, or close behind the last one. Return why
-        it cannot be opened, else ""."""
+        """Open the view; if it shows maps of `image` already, go on by `step` methods (-1: back) instead.
+
+        Behind the last method, and before the first, it closes. Returns why it cannot be opened, else "".
+        """
         if self._attributions is None or self.method is None or not self.has(image):
             return self.open()
         methods = self._attributions.methods
@@ -108,26 +115,30 @@ class AttributionView(Vertical):
         return ""
 
     def close(self) -> None:
-        """Show nothing."""
+        """Close the view: take its pictures away, and save the settings."""
         self.method = None
         self._settings.save()
         self.grid.show(None)
 
     def next_scale(self) -> None:
-        """Show all maps on one scale, or each on its own, in turn."""
+        """Show all maps on one scale, or each on a scale of its own, in turn."""
         self._each_alone = not self._each_alone
         self._show()
 
     # What is shown
 
     def show(self, image: ImageName, about: Text, chosen: str, images_ahead: Sequence[ImageName] = ()) -> None:
-        """Show the maps of an image, and what the image is; those by the methods before and after, and those of
-        `images_ahead`, are made ahead."""
+        """Show the maps of an image by the present method.
+
+        about:         a line about the image
+        chosen:        the model that is displayed even where not all fit
+        images_ahead:  images that may be next: their maps, and those by the methods before and after, are made ahead
+        """
         self._image, self._about, self._chosen, self._images_ahead = image, about, chosen, images_ahead
         self._show()
 
     def _show(self) -> None:
-        """Show it in the size that there is now; without one, that is done once there is one."""
+        """Show the image's maps in the widget's present size; before it has one, wait for `on_resize` to call again."""
         attributions, method = self._attributions, self.method
         if attributions is None or method is None or not self.size.width:
             return
@@ -145,7 +156,10 @@ class AttributionView(Vertical):
         self._captions.update(self._captioned(maps), layout=False)
 
     def _subject(self, attributions: Attributions, image: ImageName, method: str) -> AttributionMaps:
-        """Return the maps of an image that there is room for, in the store's order."""
+        """Return the maps of an image for as many models as there is room for, the chosen one first among them.
+
+        Those that are kept are in the store's order.
+        """
         photos = attributions.photos(image.path)
         room = max(1, self.content_size.width // _LEAST - self.grid.draws)
         kept = sorted(photos, key=lambda photo: photo.model != self._chosen)[:room]
@@ -189,8 +203,9 @@ class AttributionView(Vertical):
         return Text.assemble(_swatch(RED), " little, ", _swatch(YELLOW), " most evidence for the class")
 
     def _captioned(self, maps: Sequence[ModelMap]) -> Text:
-        """Return the captions above the tiles: the image's class; of each model its name, class and probability, and
-        what is to be said of its map."""
+        """Return the captions above the tiles, side by side: the image's class above the image; above each map the
+        model's name, the explained class with its probability, and a remark.
+        """
         draws, lines = self.grid.draws, self._captions.size.height
         layout = self.grid.grid_layout() if draws else None
         width = self.content_size.width // (draws + len(maps)) if layout is None else layout.cell_columns
@@ -207,14 +222,14 @@ class AttributionView(Vertical):
         return text
 
     def _remark(self, one: ModelMap, maps: Sequence[ModelMap]) -> str:
-        """Return a remark on one of the maps that are beside each other."""
+        """Return a remark on `one` of the `maps` that are side by side, empty where there is nothing to say."""
         faint = "" if self._each_alone else one.faintness(maps)
         settings = one.settings_text if len(_settings(maps)) > 1 else ""
         return ", ".join(filter(None, (one.remark, faint, settings)))
 
 
 def _settings(maps: Sequence[ModelMap]) -> set[str]:
-    """Return the settings that the method ran with: one text where they are the same for all models."""
+    """Return the different settings that the method ran with, a text each: one where all models have the same."""
     return {one.settings_text for one in maps if not one.problem}
 
 
@@ -223,7 +238,7 @@ def _swatch(colour: tuple[int, int, int]) -> tuple[str, Style]:
 
 
 def _caption(one: ModelMap, remark: str, width: int, remarks: int) -> list[Text]:
-    """Return the lines of a model's caption, with at most so many lines of a remark."""
+    """Return the lines of a model's caption, each `width` cells or less; the last, at most `remarks`, are a remark."""
     probability = f" p {one.probability:.3f}" if one.output else ""
     explained = Text(printable(one.output, max(width - len(probability), 4))).append(probability, style="dim")
     wrapped = wrap(printable(remark, 400), max(width, 1))

@@ -9,7 +9,7 @@ from textual.scroll_view import ScrollView
 
 
 class CursorView(ScrollView):
-    """A list that scrolls so that the cursor's row is in sight; the first `header` lines of the widget stay.
+    """A list that scrolls so that the row of its `cursor`, from 0, is in sight; the first `header` lines stay.
 
     Subclasses have `row_count` and `render_line`, set `virtual_size`, and are told of moves by `moved`.
     """
@@ -42,9 +42,9 @@ class CursorView(ScrollView):
         """Take note that the cursor has moved; it was on row `before`."""
 
     def move_to(self, row: int, again: bool = False) -> None:
-        """Put the cursor on a row, or the nearest that there is, in sight.
+        """Put the cursor on a row, or on the nearest that there is, scroll to it, and call `moved`.
 
-        Where it was on that row before, nothing happens, unless `again`.
+        Nothing happens where the cursor is on that row already, unless `again`, or where there are no rows.
         """
         if not self.row_count:
             return
@@ -86,7 +86,7 @@ class CursorView(ScrollView):
         return row if row < self.row_count else None
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Move the cursor, and not what is in sight."""
+        """Move the cursor down instead of scrolling."""
         event.stop()
         event.prevent_default()
         self.action_move(1)
@@ -107,5 +107,5 @@ class CursorView(ScrollView):
             self._scroll_to_row(self.cursor - self._height + 1)
 
     def visible_row_region(self) -> Region:
-        """Return where the cursor's row is on the widget."""
+        """Return the cells of the widget that the cursor's row has."""
         return Region(0, self.cursor - int(self.scroll_offset.y) + self.header, self.size.width, 1)

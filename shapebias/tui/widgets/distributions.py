@@ -1,4 +1,4 @@
-"""The distributions of a layer's metrics over its units, those of every model that has the layer over each other."""
+"""The distributions of a layer's metrics over its units, for every model that has the layer."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,10 @@ _LEAST = 6  # rows from which it is worth its place
 
 
 class Distributions(Widget):
-    """As many metrics as fit, that by which the table is sorted first, the place of `unit` in them marked."""
+    """Histograms of as many metrics as fit, a line for each model; the value of the unit under the cursor is marked.
+
+    The metric by which the table is sorted comes first.
+    """
 
     DEFAULT_CSS = """
     Distributions { height: 1fr; }
@@ -42,7 +45,11 @@ class Distributions(Widget):
         yield self._lines
 
     def show(self, table: UnitTable, unit: Unit, sorted_by: str) -> None:
-        """Show the metrics of `table`, which has the layer of all models, with those of `unit` marked."""
+        """Show the metrics of a layer, with the values of `unit` marked.
+
+        table:      the units of the layer in all models that have it
+        sorted_by:  the metric that comes first; any other name changes nothing
+        """
         if (table, unit, sorted_by) != (self._table, self._unit, self._first):
             if table is not self._table:
                 self._columns = lay_out(table, (), {}, "")
@@ -65,8 +72,10 @@ class Distributions(Widget):
         self._lines.update(Text("\n").join(lines), layout=False)
 
     def _metric(self, name: str, models: dict[str, int]) -> list[Text]:
-        """Return a line with the metric and its range, and one with the spread of each of the `models`, which are at
-        these positions of the table's layers."""
+        """Return a line with the title and the range of the metric `name`, and a histogram's line for each model.
+
+        `models` are the positions of the models' layers in the table's `layers`.
+        """
         assert self._table is not None
         assert self._unit is not None
         values = self._table.columns[name].astype(np.float64)

@@ -5,13 +5,13 @@ from textual.widget import Widget
 
 from shapebias.core.text import printable
 
-MUTED = "$foreground 60%"  # of what is not the first thing to read
+MUTED = "$foreground 60%"  # the colour of text that is not to be read first
 
 
 def write_frame(pane: Widget, name: str, more: str = "", below: str = "") -> None:
-    """Write into the frame of a pane its `name` and `more` about it, and at its lower edge what is `below`.
+    """Write into the upper edge of a pane's frame its `name` in bold and `more` about it, into the lower edge `below`.
 
-    The texts need not be printable.
+    Characters that cannot be printed are replaced.
     """
     title = Content.assemble((printable(name, 120), "bold"), f"  {printable(more)}" if more else "")
     subtitle = Content(printable(below))

@@ -30,17 +30,18 @@ from shapebias.tui.terminal.driver import link_of
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
 
-_IMAGES = 25  # of a unit's that are shown at most
+_IMAGES = 25  # largest number of a unit's images that are shown
 _IN_CELLS = 9  # the same where pictures are cells of text
-_SMALLEST_IN_CELLS = 28  # pixels, of which a cell has 2 x 4
-_ROWS_BELOW = 2  # of the screen, free of pictures: a terminal whose cells are smaller than it says would scroll
+_SMALLEST_IN_CELLS = 28  # pixels of the smallest tile there; a cell has 2 x 4 of them
+_ROWS_BELOW = 2  # rows without pictures at the bottom: a terminal whose cells are smaller than it says would scroll
 
 
 class GridView(PaintedView, can_focus=True):
-    """The tiles of the subject last shown. Their picture is made elsewhere; until it is ready the old one stays.
+    """The tiles of the subject last shown. A thread makes their picture; until it is ready the old one stays.
 
-    A unit's images have captions, and a `cursor` on one of them, by its rank from 0. Posts `Moved` when it moves, and
-    `OpenImage` or `OpenByImage` for the image under it.
+    The first picture of a subject has as few bytes as the link to the terminal takes in a moment. Where the link is
+    fast enough, a refined one replaces it once the cursor rests. A unit's images have captions, and a `cursor` on one
+    of them, by its rank from 0. Posts `Moved` when it moves, and `OpenImage` or `OpenByImage` for the image under it.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"tiles--caption", "tiles--cursor", "tiles--line"}
@@ -73,7 +74,7 @@ class GridView(PaintedView, can_focus=True):
         painter: Painter | None = None,
         view: View = View.CROP,
     ) -> None:
-        """`painter` is what all grids of the app paint with; None where pictures are text."""
+        """`painter` paints the pictures of all grids of the app; None where pictures are half cells or text."""
         super().__init__(painter)
         self._store, self._terminal, self._graphics = store, terminal, graphics
         self._maker = PictureMaker(store, painter, self._made)
@@ -90,7 +91,7 @@ class GridView(PaintedView, can_focus=True):
 
     @property
     def draws(self) -> bool:
-        """Whether there are pictures, and not text."""
+        """Whether pictures are shown (painted or in half cells), not text."""
         return self._graphics is not Graphics.NONE
 
     @property
@@ -104,7 +105,7 @@ class GridView(PaintedView, can_focus=True):
         self._request()
 
     def show(self, subject: Subject | None, neighbours: Sequence[Subject] = ()) -> None:
-        """Show a subject, or nothing; the pictures of its `neighbours` are made ahead."""
+        """Show a subject, nothing for None; the pictures of its `neighbours` are made ahead."""
         if subject != self._subject:
             self.cursor = 0
         self._subject, self._neighbours = subject, neighbours
@@ -117,7 +118,7 @@ class GridView(PaintedView, can_focus=True):
             self._request()
 
     def prepare(self, subject: Subject) -> None:
-        """Ask for a picture that may be wanted next."""
+        """Request the picture of a subject that may be shown next."""
         layout = self.grid_layout()
         if layout is not None and self.draws:
             self._maker.prepare(self._first(subject, layout))
@@ -141,7 +142,7 @@ class GridView(PaintedView, can_focus=True):
         self._maker.stop()
 
     def grid_layout(self) -> GridLayout | None:
-        """Return the tiles that fit into the widget now, None where not one does."""
+        """Return how the subject's tiles fit into the widget now, None where not one does."""
         width, height = self.content_size
         cell, smallest = cells.CELL, {"smallest": _SMALLEST_IN_CELLS}
         if self._painter is not None:
@@ -153,7 +154,7 @@ class GridView(PaintedView, can_focus=True):
 
     @property
     def _tiles(self) -> int:
-        """The largest number of tiles."""
+        """The largest number of tiles that the subject may have."""
         match self._subject:
             case UnitImage():
                 return 2
@@ -162,7 +163,7 @@ class GridView(PaintedView, can_focus=True):
         return _IN_CELLS if self._painter is None else _IMAGES
 
     def _request(self) -> None:
-        """Ask for the first picture of the subject, or take the refined one where that comes as soon."""
+        """Ask for the first picture of the subject, or show the refined one where it is made and no slower to paint."""
         layout = self.grid_layout()
         if self._subject is None or layout is None or not self.draws:
             return
@@ -177,7 +178,7 @@ class GridView(PaintedView, can_focus=True):
         self._request()
 
     def _want(self, request: Request) -> None:
-        """Take a picture, now or when it is made; then those of the neighbours are made."""
+        """Show the picture of a request, now or when it is made; then those of the neighbours are made."""
         picture = self._maker.want(request, [self._first(other, request.layout) for other in self._neighbours])
         if picture is not None:
             self._take(picture)
@@ -199,18 +200,18 @@ class GridView(PaintedView, can_focus=True):
         return self._first(picture.request.subject, picture.request.layout).limit
 
     def _refined(self, request: Request) -> Request:
-        """Return the request for the refined picture of the same."""
+        """Return the request for the refined picture of the same subject; `request` itself for half cells."""
         if request.limit is None:
             return request
         return replace(request, limit=refined_limit(request.layout, request.subject, link_of(self.app).speed))
 
     @property
     def _background(self) -> tuple[int, int, int]:
-        """The colour of the cells around the tiles."""
+        """The colour of the cells around the tiles, RGB from 0 to 255."""
         return self.background_colors[1].rgb
 
     def _made(self, picture: Picture) -> None:
-        """Take a picture that was made. Runs on the thread of the maker."""
+        """Hand a finished picture to the app's thread, which shows it. The maker calls this on its own thread."""
         with suppress(RuntimeError):  # the app has ended
             if self.is_attached:
                 self.app.call_later(self._take, picture)
@@ -269,7 +270,7 @@ class GridView(PaintedView, can_focus=True):
         return Text(self._picture.error, style="red") if self._picture.error else Text("no images", style="dim")
 
     def _lines(self) -> Text:
-        """Return what is shown without graphics."""
+        """Return the text that stands for the subject without graphics, or why it cannot be read."""
         try:
             text = subject_text(self._store, self._subject, *self.content_size, _IMAGES)
         except ShapebiasError as error:

@@ -15,7 +15,7 @@ from shapebias.core.analysis.by_image import ImageName
 from shapebias.core.text import cell_width, padded, printable
 from shapebias.tui.widgets.cursor_view import CursorView
 
-_ABOUT = 0.45  # of a line's width that the class may take
+_ABOUT = 0.45  # the part of a line's width that the class may take
 
 
 class ImageListView(CursorView):
@@ -37,14 +37,14 @@ class ImageListView(CursorView):
     def __init__(self) -> None:
         super().__init__()
         self._names: list[ImageName] = []
-        self._numbers: NDArray[np.int64] = np.zeros(0, np.int64)  # the listed images, in `_names`
+        self._numbers: NDArray[np.int64] = np.zeros(0, np.int64)  # positions in `_names` of the listed images
 
     @property
     def row_count(self) -> int:
         return len(self._numbers)
 
     def name_at(self, row: int) -> ImageName:
-        """Return the image of a row."""
+        """Return the image of a row, from 0. Raises IndexError behind the last."""
         return self._names[int(self._numbers[row])]
 
     def show(self, names: list[ImageName], numbers: NDArray[np.int64], image: ImageName) -> None:

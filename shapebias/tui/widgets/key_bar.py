@@ -1,4 +1,4 @@
-"""The footer: the keys that matter most where one is, and at the right, always, those for help and to quit."""
+"""The footer: the most important keys of the screen, and at the right, always, those for help and to quit."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from textual.widgets._footer import FooterKey
 
 _MOST = 6  # keys, besides those at the right
 _PINNED = ("question_mark", "q")
-_AROUND = 3  # blanks of a key
+_AROUND = 3  # blanks around a key and its label
 
 
 class KeyBar(Footer):
-    """A footer of which nothing is cut: keys that do not fit are in the help."""
+    """A footer in which no label is cut: keys that do not fit are left out, and are found in the help."""
 
     DEFAULT_CSS = "KeyBar > .between { width: 1fr; background: $footer-background; }"
 
@@ -34,7 +34,7 @@ class KeyBar(Footer):
         yield from (self._key(binding, enabled) for binding, enabled in pinned)
 
     def _fitting(self, keys: list[tuple[Binding, bool]], room: int) -> Iterator[tuple[Binding, bool]]:
-        """Yield the first keys that fit into `room` cells, a few at most; of several for one action the first."""
+        """Yield the first keys that fit into `room` cells, at most 6, one for each action."""
         actions = list(dict.fromkeys(binding.action for binding, _ in keys))[:_MOST]
         for action in actions:
             binding, enabled = next(pair for pair in keys if pair[0].action == action)
@@ -44,7 +44,7 @@ class KeyBar(Footer):
             yield binding, enabled
 
     def _width(self, binding: Binding) -> int:
-        """Return the cells that a key takes."""
+        """Return the cells that a key takes with its label."""
         return cell_len(self.app.get_key_display(binding)) + cell_len(binding.description) + _AROUND
 
     def _key(self, binding: Binding, enabled: bool) -> FooterKey:

@@ -20,11 +20,11 @@ from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.text_plots import bar
 
 LayerKey = tuple[str, str]  # a model and one of its layers
-Scope = tuple[str | None, str | None]  # the same; without a layer all those of the model, without a model all of all
+Scope = tuple[str | None, str | None]  # a model, None for every one, and a layer of it, None for every one
 ALL: Scope = (None, None)
 
 _NAME, _BAR = 20, 6  # cells for a name and for a bar of 0 to 1
-_SHORTEST = 0.15  # the bar of the roughest layer: bars are on the layers' own range
+_SHORTEST = 0.15  # the bar, from 0 to 1, of the roughest layer: the bars span the range of the layers' means
 _LATER = 0.2  # seconds after the start when there is time to read every layer
 
 
@@ -69,7 +69,11 @@ class LayerList(Tree[Scope]):
         self.set_timer(_LATER, lambda: self.run_worker(self._summarize, thread=True))
 
     def _line(self, key: LayerKey, smoothness: float = math.nan, detectors: int | None = None) -> Text:
-        """Return a layer's line: its name, its units, a bar for `smoothness`, 0 to 1, how many are detectors."""
+        """Return a layer's line: its name, how many units it has, a bar, how many of its units are detectors.
+
+        smoothness:  the length of the bar, 0 to 1; NaN while it is unknown
+        detectors:   None while the number is unknown, or where nothing was dissected
+        """
         model, name = key
         units = self._store.layers(model)[name].units
         numbers = f" {units:>5} {bar(smoothness, _BAR)}" + ("" if detectors is None else f" {detectors:>4}")
@@ -77,7 +81,7 @@ class LayerList(Tree[Scope]):
 
     def _summarize(self) -> None:
         """Write the numbers of every layer. Runs on a thread, as it reads them all."""
-        with suppress(ShapebiasError):  # a store's damage is said where it is in the way
+        with suppress(ShapebiasError):  # a damaged store is reported when the user asks for its data
             means = {key: summarize(self._store, *key, "smoothness").mean for key in self.keys}
             known = [mean for mean in means.values() if not math.isnan(mean)]
             low, high = min(known, default=0.0), max(known, default=1.0)
@@ -98,7 +102,7 @@ class LayerList(Tree[Scope]):
         return [(model, layer) for model, layer in self._scopes if model is not None and layer is not None]
 
     def go_to(self, scope: Scope) -> None:
-        """Put the cursor on a layer, a model, or on all layers."""
+        """Put the cursor on a layer, a model, or the row of all layers. Raises KeyError for another scope."""
         self.move_cursor(self._scopes[scope])
 
     def render_label(self, node: TreeNode[Scope], base_style: Style, style: Style) -> Text:

@@ -49,7 +49,7 @@ class ModelColumn(Vertical):
 
     @property
     def firing(self) -> Firing | None:
-        """The unit under this column's cursor."""
+        """The unit under this column's cursor, with its activation; None where there is none."""
         row = self.units.highlighted
         return self._firing[row] if row is not None and row < len(self._firing) else None
 
@@ -58,10 +58,10 @@ class ModelColumn(Vertical):
             self.show(*self._result, self.firing.unit, decided=self._decided)
 
     def show(self, result: OnImage, known: Collection[str], unit: Unit, *, decided: bool = True) -> None:
-        """Show what a model makes of an image, with what it `decided`; of what is missing, the lines that are not
-        `known` yet.
+        """Show the results of a model for an image, with the cursor on `unit`, or on the same row as before.
 
-        The cursor is on `unit` where it is there, else on the same row as before.
+        `known` are lines of `result.missing` that stand elsewhere on the screen, so that they are left out here;
+        `decided` says whether the model's decision stands here.
         """
         before = self.units.highlighted or 0
         self._result, self._decided = (result, known), decided
@@ -87,7 +87,7 @@ class ModelColumn(Vertical):
         return self._line(layer, *cells, firing.relative)
 
     def _line(self, layer: str, unit: str, relative: str, value: str, share: float = 0.0) -> Text:
-        """Return a line of cells; in narrow columns it is without the value, or without a bar."""
+        """Return a line of cells with a bar for `share`, 0 to 1; narrow columns have no bar, then no value either."""
         line = Text.assemble((layer, "dim"), f" {unit:>5}  {relative:>6}")
         valued, drawn = self._room >= _VALUE, min(self._room - _VALUE - 1, _BAR[-1])
         if drawn in _BAR:
@@ -96,7 +96,7 @@ class ModelColumn(Vertical):
 
 
 def _heading(result: OnImage, known: Collection[str], titles: str) -> Content:
-    """Return the model's name and decision, what is missing and not `known` yet, what the numbers below are."""
+    """Return lines: the model's name, its decision, what is missing (but for `known`), the `titles` of the list."""
     lines = [Content(printable(result.model, 40)).stylize("bold")]
     if result.decision is not None:
         lines.append(decision_line("", result.decision))

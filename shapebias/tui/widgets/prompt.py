@@ -17,7 +17,7 @@ from shapebias.core.text import plain, printable
 
 
 class Purpose(StrEnum):
-    """The purpose of the text being typed, which is the line's label."""
+    """The purpose of the text that is typed. Its value is the label at the left of the line."""
 
     FIND = "find"
     FILTER = "filter"
@@ -53,7 +53,7 @@ class WordSuggester(Suggester):
         return value + self.rest(value) if self.rest(value) else None
 
     def rest(self, text: str) -> str:
-        """Return how the word at the end of a text goes on, empty where no word begins like it, or it is one."""
+        """Return how the word at the end of a text goes on; empty where it is one of the words, or begins none."""
         begun = re.split(r"[^\w.@-]", text)[-1]
         fitting = [word for word in self.words if begun and word.startswith(begun)]
         return fitting[0][len(begun) :] if fitting and begun not in fitting else ""
@@ -85,7 +85,7 @@ class Prompt(Vertical):
             self.purpose, self.text = purpose, text
 
     class Submitted(Changed):
-        """Says that Enter was pressed. Who takes the text closes the prompt."""
+        """Says that Enter was pressed. The prompt stays open until whoever accepts the text closes it."""
 
     class Cancelled(Changed):
         """Says that Escape was pressed, and that the prompt has closed."""
@@ -106,8 +106,11 @@ class Prompt(Vertical):
         yield self._hint
 
     def open(self, purpose: Purpose, text: str, words: Sequence[str] = (), recent: Sequence[str] = ()) -> None:
-        """Open the prompt with a text to change; Tab completes `words`, ↑ goes back through `recent` texts, the newest
-        last."""
+        """Open the prompt with a text that the user may change.
+
+        words:   words that Tab completes
+        recent:  texts that ↑ goes back through, the newest last
+        """
         self.purpose, self._suggester.words = purpose, words
         self._texts = [*(one for one in recent if one != text), text]
         self._recalled = len(self._texts) - 1
@@ -120,7 +123,7 @@ class Prompt(Vertical):
         self._input.focus()
 
     def say(self, hint: str) -> None:
-        """Write the line below the text."""
+        """Write a hint into the line below the text."""
         self._hint.remove_class("-error")
         self._hint.update(printable(f" {hint}"), layout=False)
 
@@ -163,13 +166,16 @@ class Prompt(Vertical):
         self.post_message(self.Cancelled(self.purpose, self._input.value))
 
     def action_recall(self, step: int) -> None:
-        """Write the text used before the one in the line, for a `step` of 1 the one after, at last what was begun."""
+        """Replace the text by the one used before it for a `step` of -1, by the one after it for 1.
+
+        Behind the newest comes the text that the user was writing.
+        """
         self._texts[self._recalled] = self._input.value
         self._recalled = min(max(self._recalled + step, 0), len(self._texts) - 1)
         self._input.value = self._texts[self._recalled]
         self._input.cursor_position = len(self._input.value)
 
     def action_complete(self) -> None:
-        """Write how the word at the cursor goes on, as it is shown."""
+        """Insert the rest of the word before the cursor, if one of the words begins like it."""
         before = self._input.value[: self._input.cursor_position]
         self._input.insert_text_at_cursor(self._suggester.rest(before))

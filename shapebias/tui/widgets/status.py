@@ -22,12 +22,19 @@ class StatusLine(Static):
         self._said: tuple[str, Unit | None] = ("", None)
 
     def say(self, text: str, unit: Unit | None) -> None:
-        """Write, from the next `show` on, a text where the filter is otherwise, as long as the cursor is on `unit`."""
+        """Let `show` write a text at the beginning of the line, as long as the cursor is on `unit`."""
         self._said = (text, unit)
 
     def show(self, scope: Scope, layer: Layer, units: UnitTableView, condition: str, marks: Marks) -> None:
-        """Write where the cursor is: model, `layer`, unit; the filter `condition` of the table `units`, which has those
-        of `scope`; what is marked; what the sort column means."""
+        """Write the line anew: where the cursor is, the filter, how many units are marked, and the size of the maps.
+
+        What the sort column means comes last.
+
+        scope:      the models and layers whose units are in the table
+        layer:      the layer of the unit under the cursor
+        units:      the table
+        condition:  its filter, empty for none
+        """
         text, unit = self._said
         here = units.unit
         metric = METRICS.get(units.sort_by)

@@ -14,7 +14,7 @@ from rich.text import Text
 from shapebias.core.analysis.histogram import bars
 from shapebias.core.numbers import number_text
 
-_FAR = 100  # times the smallest value, from which on an axis is logarithmic
+_FAR = 100  # ratio of the largest to the smallest value above which an axis is logarithmic
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 FOR_SHADES, AGAINST_SHADES = "·░▒▓█", "·-=%#"  # from 0 to 1, and from 0 to -1
 # Colours that people with colour blindness tell apart, and a mark for each, so that nothing is told by colour alone.
@@ -23,7 +23,7 @@ PEOPLE = ("#ff6b6b", "+")
 
 
 def series(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return a colour and a mark for each of several models."""
+    """Return a colour (hexadecimal) and a mark for each name, such as a model's; after four they repeat."""
     return dict(zip(names, cycle(SERIES), strict=False))
 
 
@@ -37,7 +37,10 @@ def bar(share: float, width: int) -> str:
 
 
 def marked_line(values: Mapping[tuple[str, str], float], width: int) -> Text:
-    """Return a line from 0 to 1 with a mark (colour, character) at each value; of two in one cell, the last is seen."""
+    """Return an axis from 0 to 1, `width` cells wide, with a mark (colour, character) at each value.
+
+    Of two marks in one cell the last is seen. Values outside 0 to 1, and NaN, have none.
+    """
     quarters = {round(quarter / 4 * (width - 1)) for quarter in range(5)}
     cells = [("·", "dim") if cell in quarters else (" ", "") for cell in range(width)]
     for (color, mark), value in values.items():
@@ -47,14 +50,20 @@ def marked_line(values: Mapping[tuple[str, str], float], width: int) -> Text:
 
 
 def spread(values: NDArray[np.float64], low: float, high: float, width: int) -> str:
-    """Return a histogram between `low` and `high`: one character, a bar in eighths of its height, for each bin."""
+    """Return a histogram of `values` between `low` and `high` in `width` bins, one character for each.
+
+    A character is a bar in eighths of its height; see `bars`. All are blank unless `high` is above `low`.
+    """
     if not high > low:
         return " " * width
     return bars(np.histogram(values, width, (low, high))[0])
 
 
 class Axis:
-    """Positions of values on an axis from `low` to `high`, logarithmic where they are positive and far apart."""
+    """Positions of values on an axis, which is logarithmic where they are positive and far apart.
+
+    `low` and `high` are the ends of the axis as `scaled` gives them: decimal logarithms where it is logarithmic.
+    """
 
     def __init__(self, values: NDArray[np.float64]) -> None:
         known = values[np.isfinite(values)]
@@ -66,17 +75,17 @@ class Axis:
             self.low, self.high = middle - 0.5, middle + 0.5
 
     def scaled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the values, or their logarithms."""
+        """Return the values, or on a logarithmic axis their decimal logarithms (NaN for what is not positive)."""
         return np.log10(np.where(values > 0, values, np.nan)) if self._logarithmic else values
 
     def cells(self, values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-        """Return in which of `count` cells each value is, -1 where it is undefined."""
+        """Return in which of `count` cells each value is, int64 [values] from 0; -1 where the value is undefined."""
         share = (self.scaled(values) - self.low) / (self.high - self.low)
         known = np.isfinite(share)
         return np.where(known, np.where(known, share, 0.0) * count, -1).astype(np.int64).clip(-1, count - 1)
 
     def at(self, share: float) -> float:
-        """Return the value at a share of the axis, 0 for its low end."""
+        """Return the value at a share of the axis: 0 is its low end, 1 its high end."""
         cell = self.low + share * (self.high - self.low)
         return float(10**cell) if self._logarithmic else cell
 

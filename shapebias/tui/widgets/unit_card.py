@@ -17,8 +17,11 @@ _FULL = 0.5  # the IoU of a full bar: few concepts are matched better
 
 
 def value_lines(columns: Mapping[str, Column], row: int, width: int, lines: int) -> list[Content]:
-    """Return titles and values of a row in as many columns as fit into `width` cells, `lines` of them; those beyond are
-    left out."""
+    """Return so many `lines` with the titles and values of a table's row, in blocks side by side.
+
+    Blocks behind the first that do not fit into `width` cells are left out, and so are texts. Without numbers all lines
+    are empty.
+    """
     cells = [(column.title, column.number(row).strip()) for column in columns.values() if not column.is_text]
     blocks = [_block(cells[first : first + lines]) for first in range(0, len(cells), lines)]
     written, room = [Content()] * lines, width
@@ -33,7 +36,7 @@ def value_lines(columns: Mapping[str, Column], row: int, width: int, lines: int)
 
 
 def _block(cells: Sequence[tuple[str, str]]) -> list[Content]:
-    """Return titles flush left and their values, which align at the point, as lines of one width."""
+    """Return titles (flush left) and values (aligned at the point) as lines of one width."""
     parts = [(title, *value.partition(".")) for title, value in cells]
     title, whole, decimals = (max(len(part[index]) for part in parts) for index in (0, 1, 3))
     return [
@@ -46,7 +49,7 @@ def _block(cells: Sequence[tuple[str, str]]) -> list[Content]:
 
 
 def histogram_lines(histogram: Histogram | None) -> list[Content]:
-    """Return the bars of a unit's activations over the images, and below them their axis; blank where there is none."""
+    """Return two lines: the bars of a unit's activations over the images, and their axis; both empty for None."""
     if histogram is None:
         return [Content(), Content()]
     low, high = number_text(histogram.low), number_text(histogram.high)
@@ -57,7 +60,7 @@ def histogram_lines(histogram: Histogram | None) -> list[Content]:
 
 
 def concept_line(concepts: Sequence[tuple[str, str, float]], width: int) -> Content:
-    """Return the best concepts (name, category, IoU) of the categories as chips with a bar each, as many as fit."""
+    """Return the first of the concepts (name, category, IoU) that fit into `width` cells: name, bar and IoU of each."""
     return Content(" ").join(_chips(concepts, width))
 
 

@@ -84,7 +84,7 @@ class UnitPanel(Vertical):
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
-        """Write the card anew for another width."""
+        """Write the card anew for another size."""
         if self._closer is not None and self._closer.bins != self._bins:
             self._closer = None
             self._look_closer()
@@ -96,7 +96,7 @@ class UnitPanel(Vertical):
         return min(max(self._card.size.width, 8), _MOST_BINS)
 
     def _look_closer(self) -> None:
-        """Read what takes longer than a move may, on a thread."""
+        """Read the unit's histogram and concepts on a thread, if the card has room for them."""
         unit = self._unit
         if unit is None or not self.has_class("-roomy") or (self._closer and self._closer.unit == unit):
             return
@@ -105,7 +105,7 @@ class UnitPanel(Vertical):
         def read() -> None:
             try:
                 histogram, concepts = activation_histogram(self._store, unit, bins), concepts_of(self._store, unit)
-            except ShapebiasError:  # a store's damage is said where it is in the way
+            except ShapebiasError:  # a damaged store is reported when the user asks for its data
                 return
             if self.is_attached:
                 self.app.call_later(self._take_closer, _CloserLook(unit, bins, histogram, concepts))
@@ -113,7 +113,7 @@ class UnitPanel(Vertical):
         self.run_worker(read, thread=True, exclusive=True, group="closer")
 
     def _take_closer(self, closer: "_CloserLook") -> None:
-        """Write what was read."""
+        """Write the card anew with the histogram and the concepts that were read."""
         self._closer = closer
         self.write()
 
@@ -123,8 +123,11 @@ class UnitPanel(Vertical):
         self.write()
 
     def write(self) -> None:
-        """Write the frame and the card: the image under the cursor, as many numbers as fit (the table has them all);
-        where there is room, how its activations spread over the images, and its concepts."""
+        """Write the frame and the card: the image under the cursor, as many numbers as fit (the table has them all).
+
+        Where there is room, the histogram of the unit's activations and its concepts follow, once they are read.
+        Nothing happens before the first unit, or while the card has no width. Raises StoreError.
+        """
         width = self._card.size.width
         if self._unit is None or not width:  # it is written when it has a place
             return
@@ -146,7 +149,7 @@ class UnitPanel(Vertical):
         self.write()
 
     def _image(self, unit: Unit) -> Content:
-        """Return the line of the image under the grid's cursor: its number, class, activation and path.
+        """Return a line on the image under the grid's cursor: number, class, activation, path. Raises StoreError.
 
         Where more images reach the unit's maximum than are listed, it says how many.
         """

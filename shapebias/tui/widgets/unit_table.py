@@ -24,7 +24,7 @@ from shapebias.tui.widgets.table_columns import SHADES, Column, lay_out
 _UNIT = "unit"  # the first column: the unit's name, by which the table is sorted at first
 _GAP = 1
 _LAYER = 30  # cells for the layer's name, where there are several
-_CUT = 8  # cells of a text that is cut at the table's edge, at least
+_CUT = 8  # the fewest cells of a text that is cut at the table's edge
 _MARK = "●"
 
 
@@ -54,7 +54,7 @@ class UnitTableView(CursorView, can_focus=True):
     """
 
     class Moved(Message):
-        """Says that the cursor is on `unit`; `neighbours` are those that it can reach next."""
+        """Says that the cursor is on `unit`; `neighbours` are the units that it may reach next, the likeliest first."""
 
         def __init__(self, unit: Unit, neighbours: list[Unit]) -> None:
             super().__init__()
@@ -68,7 +68,7 @@ class UnitTableView(CursorView, can_focus=True):
         *,
         id: str | None = None,
     ) -> None:
-        """Begin empty, without the metrics `hidden`; `widths` are the cells of columns that are not as wide as usual.
+        """Begin empty. Metrics in `hidden` have no column; `widths` are the cells of columns that are not as usual.
 
         Units in `marks` have a dot.
         """
@@ -106,7 +106,7 @@ class UnitTableView(CursorView, can_focus=True):
 
     @property
     def shown_rows(self) -> NDArray[np.int64]:
-        """The rows of the table that are shown, from the top."""
+        """The displayed rows, from the top, int64: their numbers in the unsorted, unfiltered table."""
         return self._order
 
     @property
@@ -169,7 +169,7 @@ class UnitTableView(CursorView, can_focus=True):
         self.refresh(layout=True)
 
     def _lay_out(self) -> None:
-        """Find the columns and their widths; by a column that is not there the table is not sorted."""
+        """Choose the columns and their widths; where the sort column is not among them, sort by unit."""
         if self._table is None:
             return
         self._columns = lay_out(self._table, self._hidden, self._chosen_widths, self.sort_by)
@@ -227,7 +227,7 @@ class UnitTableView(CursorView, can_focus=True):
     # Keys and mouse
 
     def action_sort_next(self, step: int) -> None:
-        """Sort by the next column for a `step` of 1, by the previous one for -1, largest values first."""
+        """Sort by the next column for a `step` of 1, by the previous one for -1: largest values or first unit first."""
         columns = self.columns
         column = columns[(columns.index(self.sort_by) + step) % len(columns)]
         self.sort(column, ascending=column == _UNIT)
@@ -251,9 +251,9 @@ class UnitTableView(CursorView, can_focus=True):
             self.action_reverse()
 
     def _in_sight(self) -> tuple[int, int]:
-        """Return where the first column in sight begins and the last one ends.
+        """Return where the first column in sight begins and the last one ends, in cells of the whole line.
 
-        None is cut, if one fits, but for a text at the end.
+        Columns are in sight whole, if at least one fits; only a text at the right edge may be cut.
         """
         left, width, edges = int(self.scroll_offset.x), self.scrollable_content_region.width, self._edges
         first = min((edge for edge in edges if edge >= left), default=left)
@@ -277,13 +277,13 @@ class UnitTableView(CursorView, can_focus=True):
         self._scroll_to_column(max((edge for edge in self._edges if edge < first), default=0))
 
     def _scroll_to_column(self, x: int) -> None:
-        """Make the cell `x` of the lines the first in sight."""
+        """Make the cell `x` of the whole lines the first in sight."""
         self.scroll_to(x=x, animate=False, immediate=True, force=True)
         self._write_frame()
         self.refresh()
 
     def _column_at(self, x: int) -> str | None:
-        """Return the column at the cell `x` of the lines, None behind the last."""
+        """Return the column at the cell `x` of the whole lines, None behind the last."""
         return next((name for name, edge in zip(self.columns, self._edges[1:], strict=True) if x < edge), None)
 
     def on_resize(self) -> None:
@@ -293,7 +293,7 @@ class UnitTableView(CursorView, can_focus=True):
     # Drawing
 
     def _write_frame(self) -> None:
-        """Write what the frame says."""
+        """Write into the frame how many units are displayed, their order, and how many columns are out of sight."""
         if self._table is None:
             return
         arrow, sorted_by = "↑" if self.ascending else "↓", self.sort_by.replace("_", " ")
@@ -318,13 +318,16 @@ class UnitTableView(CursorView, can_focus=True):
         return strip.crop(left - start, right - start).adjust_cell_length(width, self._row_style(row))
 
     def _row_style(self, row: int) -> Style:
-        """Return the style of a row without its shading and its sort column."""
+        """Return the style of a row, to which the shades and the sort column of its cells are added."""
         if row == self.cursor:
             return self.get_component_rich_style("units--cursor")
         return self.get_component_rich_style("units--range") if row in self._range else self.rich_style
 
     def _between(self, left: int, right: int) -> tuple[bool, list[Column], int]:
-        """Return whether the first column, and which of the others, are between two cells; where the first begins."""
+        """Return which columns are between two cells of the whole line.
+
+        That is whether the column of the units is, which metrics' columns are, and the cell where the first one begins.
+        """
         edges = self._edges
         places = zip(self._columns.values(), pairwise(edges[1:]), strict=True)
         columns = [column for column, (start, end) in places if start < right and end > left]
@@ -332,7 +335,10 @@ class UnitTableView(CursorView, can_focus=True):
         return named, columns, 0 if named else max((edge for edge in edges if edge <= left), default=0)
 
     def _header(self, left: int, right: int) -> tuple[Strip, int]:
-        """Return the titles between two cells, an arrow before that of the sort column; where the first begins."""
+        """Return the titles of the columns between two cells of the whole line, and the cell where the first begins.
+
+        An arrow stands before the title of the sort column.
+        """
         if self._table is None:
             return Strip([]), 0
         style = self.get_component_rich_style("units--header")
@@ -348,7 +354,7 @@ class UnitTableView(CursorView, can_focus=True):
         return Strip(segments), start
 
     def _row(self, row: int, left: int, right: int) -> tuple[Strip, int]:
-        """Return the cells of a row between two cells of the screen, and where the first begins."""
+        """Return a displayed row's columns between two cells of the whole line, and the cell where the first begins."""
         assert self._table is not None
         table_row, style, one_colour = int(self._order[row]), self._row_style(row), row in self._range
         sorted_style = self.get_component_rich_style("units--sorted", partial=True)
@@ -363,22 +369,28 @@ class UnitTableView(CursorView, can_focus=True):
         return Strip(Segment.simplify(segments)), start
 
     def _unit_name(self, table_row: int) -> str:
-        """Return the text of the first column: a dot where the unit is marked, its layer where there are several, its
-        number."""
+        """Return the text of the first column: a dot where the unit is marked, the layer's name where the table has
+        several, the unit's number.
+        """
         assert self._table is not None
         name = f"{self._layer_name(int(self._table.layer[table_row]))}{int(self._table.index[table_row])}"
         mark = _MARK if self._table.unit(table_row) in self._marks else " "
         return self._beside_dot(mark, name)
 
     def _beside_dot(self, mark: str, text: str) -> str:
-        """Return a mark and a text as wide as the first column: numbers flush right, names flush left."""
+        """Return a mark and a text, together as wide as the first column.
+
+        The text is flush left where the table has several layers, else flush right, as it is a number.
+        """
         assert self._table is not None
         several, room = len(self._table.layers) > 1, self._names - 1
         return mark + (padded(text, room) if several else text.rjust(room))
 
     def _layer_name(self, layer: int) -> str:
-        """Return what is before a unit's number: the name of its layer where the table has several, of its model, too,
-        where it has several of those."""
+        """Return what stands before a unit's number: the name of its layer where the table has several layers.
+
+        The model's name is before that where the table has several models. `layer` is an index into the table's layers.
+        """
         assert self._table is not None
         layers = self._table.layers
         if len(layers) == 1:

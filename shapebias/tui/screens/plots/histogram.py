@@ -31,12 +31,12 @@ _LEAST_BINS = 8
 
 
 class HistogramPlot(UnitPlot):
-    """Bars for each model's share of units with such values; where bars overlap, their colours are mixed."""
+    """Bars for the share of each model's units in each bin of a metric; where bars overlap, their colours are mixed."""
 
     def __init__(self, table: UnitTable, row: int, metric: str) -> None:
         super().__init__(table, row)
         self._metric = metric
-        self._drawn: tuple[object, list[Text]] = (None, [])  # the bars, and what they are of
+        self._drawn: tuple[object, list[Text]] = (None, [])  # a key of what the bars show, and their lines
 
     def show(self, table: UnitTable, row: int, metric: str) -> None:
         """Show a metric of the units of a table, and point at the unit of a row."""
@@ -61,7 +61,10 @@ class HistogramPlot(UnitPlot):
         return Text("\n").join([*lines, *self._drawn[1], axis_line, pointer, numbers, self._medians(values)])
 
     def _bars(self, bin_of: NDArray[np.int64], bins: int, rows: int, columns: int) -> list[Text]:
-        """Return the lines of the bars, by the bin of every unit, and the share of units before two of the lines."""
+        """Return `rows` lines of bars, `columns` cells wide, with the share of units written before two of the lines.
+
+        `bin_of` is the bin of every unit, int64 [units] from 0 to `bins` - 1; -1 where its value is undefined.
+        """
         shares = {model: self._shares(model, bin_of, bins) for model in self.models}
         top = max((float(share.max(initial=0.0)) for share in shares.values()), default=0.0) or 1.0
         eighths = {model: np.rint(share / top * 8 * rows).astype(int) for model, share in shares.items()}
@@ -114,15 +117,16 @@ class HistogramPlot(UnitPlot):
 
 
 def _mixed(colours: Sequence[str]) -> str:
-    """Return the mean of colours."""
+    """Return the mean of colours, in hexadecimal."""
     parsed = [Color.parse(colour) for colour in colours]
     red, green, blue = (round(sum(channel) / len(parsed)) for channel in zip(*(one.rgb for one in parsed), strict=True))
     return Color(red, green, blue).hex
 
 
 class HistogramScreen(Screen[None]):
-    """A histogram of the layer in every model that has it, or of all layers where the table has these; beside it the
-    unit under the table's cursor, which the keys move."""
+    """A histogram of a layer's units in every model that has it, or of all in the panes' table where it has several
+    layers; beside it the unit under the table's cursor, which the keys move.
+    """
 
     DEFAULT_CSS = """
     HistogramScreen > Horizontal { height: 1fr; }
@@ -142,7 +146,7 @@ class HistogramScreen(Screen[None]):
     ]
 
     def __init__(self, session: Session, unit: Unit) -> None:
-        """Begin with the metric by which the table is sorted, if it is. Raises StoreError."""
+        """Begin with the metric by which the table is sorted, else with smoothness. Raises StoreError."""
         super().__init__()
         self._session = session
         table = plotted_table(session, unit)
@@ -163,7 +167,7 @@ class HistogramScreen(Screen[None]):
         self.panel.show(unit, self._session.load((unit.model, unit.layer)), [])
 
     def follow(self, unit: Unit) -> None:
-        """Show where a unit is, of another layer, too. Raises StoreError."""
+        """Show where a unit is in the histogram, which becomes that of its layer. Raises StoreError."""
         table = plotted_table(self._session, unit)
         metrics = metrics_of(table)
         self.metric = self.metric if self.metric in metrics else metrics[0]

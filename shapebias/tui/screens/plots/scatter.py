@@ -50,7 +50,7 @@ class ScatterPlot(UnitPlot):
 
     @property
     def _plot(self) -> tuple[int, int]:
-        """The columns and rows that there are for marks."""
+        """The number of columns and of rows of cells that there are for marks."""
         width, height = self.content_size
         return max(width - LABEL - 1, 1), max(height - len(self.models) - 2, 1)
 
@@ -91,7 +91,7 @@ class ScatterPlot(UnitPlot):
             self.post_message(self.Picked())
 
     def action_move(self, across: int, down: int) -> None:
-        """Move to the nearest unit in a direction."""
+        """Select the nearest unit in a direction: `across` 1 is right, -1 left, `down` 1 down, -1 up."""
         here = self._cells[self.row]
         away = self._cells - here
         ahead = (away @ np.array([across, down]) > 0) & (self._cells[:, 0] >= 0)
@@ -101,7 +101,7 @@ class ScatterPlot(UnitPlot):
             self.pick(int(distance.argmin()))
 
     def next_here(self, step: int) -> None:
-        """Go to the next unit with the same mark, the previous one for a `step` of -1, or around."""
+        """Select the next unit in the same cell of the plot, the previous one for a `step` of -1, or around."""
         rows = np.flatnonzero((self._cells == self._cells[self.row]).all(1)).tolist()
         self.pick(rows[(rows.index(self.row) + step) % len(rows)])
 
@@ -115,7 +115,9 @@ class ScatterPlot(UnitPlot):
 
 
 class ScatterScreen(Screen[None]):
-    """A scatter of the layer in every model that has it, or of all layers where the table has these. Posts `GoTo`."""
+    """A scatter of a layer's units in every model that has it, or of all in the panes' table where it has several
+    layers. Posts `GoTo` with the picked unit at Enter.
+    """
 
     DEFAULT_CSS = """
     ScatterScreen > Horizontal { height: 1fr; }
@@ -170,7 +172,7 @@ class ScatterScreen(Screen[None]):
         self.plot.show(*self.names)
 
     def action_here(self, step: int) -> None:
-        """Go to the next unit with the same mark."""
+        """Select the next unit in the same cell, the previous one for a `step` of -1."""
         self.plot.next_here(step)
 
     def action_go(self) -> None:

@@ -17,14 +17,16 @@ LABEL = 8  # cells for the numbers at the left
 
 
 def plotted_table(session: Session, unit: Unit) -> UnitTable:
-    """Return the units of the layer of `unit` in every model, or of all that the panes show where these are several
-    layers. Raises StoreError."""
+    """Return the table of the units in the layer of `unit`, in every model that has it. Raises StoreError.
+
+    Where the panes' table has several layers, it is that table.
+    """
     scope = session.scope
     return session.load(scope if scope is not None and None in scope else (None, unit.layer))
 
 
 def metrics_of(table: UnitTable) -> list[str]:
-    """Return the metrics whose values differ, or one metric where none does."""
+    """Return the names of the numeric metrics whose values differ; that of the table's first metric where none does."""
     numbers = [name for name, column in lay_out(table, (), {}, "").items() if not column.is_text]
     return numbers or [next(iter(table.columns))]
 
