@@ -220,7 +220,7 @@ class Finding(Panes):
         """Note the unit under the cursor as one to go back to; there is none to go forward to any more."""
         unit = self.units.unit
         if unit is not None and unit not in self._visited[-1:]:
-            self._visited = [*self._visited[-_VISITED:], unit]
+            self._visited = [*self._visited, unit][-_VISITED:]
         self._later.clear()
 
     def action_visited(self, step: int) -> None:

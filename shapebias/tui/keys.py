@@ -135,7 +135,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             Command("f", "filter", "Filter", palette=("Filter units", "Show only those that satisfy an expression")),
             order=2,
         ),
-        HelpLine("in its line: filters of before; @NAME = EXPRESSION saves one, @NAME recalls it", keys="↑ ↓"),
+        HelpLine("in its line: earlier filters; @NAME = EXPRESSION saves one, @NAME recalls it", keys="↑ ↓"),
         HelpLine(
             "find a unit, a layer, a concept or a class: 42, conv5/42, dog; next, previous match",
             Command("slash,colon", "search", "Find", key_display="/"),
@@ -234,7 +234,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=25,
         ),
         HelpLine(
-            "two layers side by side, as one of each model, each with its own sort and cursor; Tab changes sides",
+            "two layers side by side, for example one of each model, each with its own sort and cursor; Tab changes sides",
             Command(
                 "T",
                 "screen('two_layers')",

@@ -62,7 +62,8 @@ class TerminalApp(App[None]):
     def run_to_end(self) -> None:
         """Run the app to its end; where a signal ended the app, end the process by the same signal.
 
-        Raises ShapebiasError, with the exception as its cause, where a mistake in the program ended the app.
+        Raises ShapebiasError where an error ended the app: a damaged store's own, else one with the exception as its
+        cause.
         """
         self.run(mouse=self._terminal.multiplexer != "screen")  # screen swallows Escape when the mouse is on
         join_makers()
@@ -70,6 +71,8 @@ class TerminalApp(App[None]):
         if number is not None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        if isinstance(self._exception, ShapebiasError):
+            raise self._exception
         if self._exception is not None:
             reason = printable(f"{type(self._exception).__name__}: {self._exception}")
             advice = "`shapebias --debug explore` shows where; marks are saved"

@@ -54,7 +54,7 @@ class ColumnsScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield self._list
-            yield Static("Space shows or hides, ← → width, a all, Escape closes")
+            yield Static("Space shows or hides, ← → width, a shows all, Escape closes")
         yield KeyBar()
 
     def on_mount(self) -> None:
