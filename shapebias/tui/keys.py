@@ -234,7 +234,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
             order=25,
         ),
         HelpLine(
-            "two layers side by side, for example one of each model, each with its own sort and cursor; Tab changes sides",
+            "two layers side by side, such as one of each model, each with its own sort and cursor; Tab changes sides",
             Command(
                 "T",
                 "screen('two_layers')",
