@@ -130,7 +130,7 @@ def _shards_and_stops(setup: Setup, record: Record) -> None:
     except _Stopped:
         pass
     resumed, summary = made(stopped)
-    record.check("went on with a run that was not finished" in summary.notes, "a stopped run was not gone on with")
+    record.check("continued an unfinished run" in summary.notes, "a stopped run was not continued")
     arrays = differing(resumed, four)
     record.check(not arrays, f"resumed and uninterrupted differ in {', '.join(arrays[:4])}")
     record.measured["resumed"] = "other bits" if arrays else "the same bits"

@@ -23,8 +23,7 @@ from shapebias.tui.terminal.query import Terminal
 _TILE = 128  # px
 _SMALL = 20  # columns and half lines of a picture in a terminal without graphics: the longest short title fits
 _COLOURS = (
-    "Vermillion is evidence for the class, blue is evidence against it.\n"
-    "Unsigned maps go from red (little) to yellow (most)."
+    "Vermillion is evidence for the class, blue against it.\nUnsigned maps go from red (little) to yellow (most)."
 )
 
 

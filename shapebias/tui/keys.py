@@ -288,7 +288,7 @@ HELP: dict[str, tuple[HelpLine, ...]] = {
         HelpLine(
             "a range: moves extend it, m or Space marks all of it, Escape leaves it",
             Command("V", "range", "Range", show=False, palette=("Mark a range", "Moves extend it, m marks it")),
-            order=27,
+            order=31,
         ),
         HelpLine(
             "next, previous marked unit",

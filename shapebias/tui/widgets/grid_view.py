@@ -293,8 +293,13 @@ class GridView(PaintedView, can_focus=True):
         if not isinstance(self._subject, Unit):
             return 0
         if self.draws:
-            return 0 if self._text is None else len(self._text.captions)
-        return min(len(self._store.top(self._subject).image), _IMAGES, self.content_size.height)
+            if self._text is not None:
+                return len(self._text.captions)
+            layout = self.grid_layout()  # keys may come before the picture
+            most = 1 if layout is None else layout.count
+        else:
+            most = max(self.content_size.height, 1)
+        return min(len(self._store.top(self._subject).image), _IMAGES, most)
 
     @property
     def _visible_cursor(self) -> int | None:

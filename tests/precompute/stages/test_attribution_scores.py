@@ -108,8 +108,10 @@ def test_boxes_say_where_objects_are(plain_run: PlainRun, make_store: Callable[.
     whole = scores.overlap[0, right & boxed, 0]  # at threshold 0 the box is the whole input
     np.testing.assert_allclose(whole, 25 * 19 / 32**2, rtol=1e-5)  # 5 to 30, 6 to 25, moved by 4 px
     notes = [note.replace(str(tmp_path), "") for note in store_facts(store)["notes"]]
-    assert any(note.startswith("no boxes of 2 of 40 images (") and "/boxes.csv has none" in note for note in notes)
-    assert any(note.startswith("no boxes of 1 of 40 images (") and "of another one" in note for note in notes)
+    assert any(
+        note.startswith("no boxes of 2 of 40 images (") and "/boxes.csv does not name them" in note for note in notes
+    )
+    assert any(note.startswith("no boxes of 1 of 40 images (") and "to another one" in note for note in notes)
     assert verify_store(path).wrong == []
 
 

@@ -114,7 +114,7 @@ def test_a_map_is_read_twice_at_most(gpu: PretendedGpu, monkeypatch: pytest.Monk
         see(index, output)
 
     monkeypatch.setattr(PretendedGpu, "run", noted)
-    monkeypatch.setattr(run.run, "_see", noting)
+    monkeypatch.setattr(run.run, "_update", noting)
     run.batch()
     assert set(layers.values()) == set(range(LAYERS))
     for layer in range(LAYERS):

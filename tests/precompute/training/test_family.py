@@ -46,4 +46,4 @@ def test_texts_that_are_no_seeds_are_refused(text: str) -> None:
 def test_seed_and_seeds_exclude_each_other(image_folder: Path, tmp_path: Path) -> None:
     result = invoke(image_folder, tmp_path / "a.safetensors", "--seeds", "0,1", "--seed", "2")
     assert result.exit_code == 2
-    assert "name one of them" in result.stderr
+    assert "give only one of them" in result.stderr

@@ -134,7 +134,7 @@ async def test_images_without_maps_say_so_and_n_goes_to_the_next(store: Store) -
             assert (await mapped(screen.maps, pilot)).method == "rise", "the last one that was shown"
         await pilot.press("n")
         assert screen.rank == 4
-        assert "no more of the unit's images have attribution maps" in lines(screen.maps, ".method")[1]
+        assert "no further image of the unit has attribution maps" in lines(screen.maps, ".method")[1]
         await pilot.press("right")
         await pilot.pause()
         assert screen.rank == 5
@@ -200,7 +200,7 @@ async def test_by_image_walks_the_images_that_have_maps(store: Store) -> None:
         screen = await by_image(app, pilot)
         await pilot.press("a")
         await pilot.pause()
-        assert "n goes to the next of 6 that have them" in str(screen.query_one(".facts").render())
+        assert "n goes to the next of 6 images that have some" in str(screen.query_one(".facts").render())
         assert "6 of 50: with attribution" in frame(screen.query_one(".find"))
         paths = [name.path for name in screen._images.names]
         after = [path for path in explained if paths.index(path) > paths.index(screen.image.path)] or explained

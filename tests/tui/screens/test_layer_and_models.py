@@ -15,6 +15,7 @@ from shapebias.core.analysis.comparison import living
 from shapebias.core.analysis.criteria import criteria, criteria_rows
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.metrics import METRICS
+from shapebias.core.numbers import number_text
 from shapebias.core.store.concepts import read_concepts
 from shapebias.core.store.joined import open_stores
 from shapebias.core.store.opening import open_store
@@ -62,9 +63,9 @@ def test_a_layers_numbers_are_the_stores(rich_store: Path) -> None:
             metric_line for metric_line in metric_lines if metric_line.startswith(f"{METRICS[name].title} ".ljust(14))
         ]
         parts = line.split()
-        assert parts[2] == METRICS[name].format(float(np.median(values)))
-        assert parts[3] == METRICS[name].format(float(values.min()))
-        assert parts[-1] == METRICS[name].format(float(values.max()))
+        assert parts[2] == number_text(float(np.median(values)))
+        assert parts[3] == number_text(float(values.min()))
+        assert parts[-1] == number_text(float(values.max()))
     concepts = read_concepts(store)
     assert concepts is not None
     [detectors_by_category] = count_detectors(store, concepts, [("Tiny", "block2")])

@@ -171,4 +171,4 @@ def test_names_and_notes_are_text(concept_store: Path, tmp_path: Path) -> None:
     assert page.name == "img-src-x-onerror-alert-owned-block3-0"
     elements = Elements(excerpt_html(page.make()))
     assert len(elements.all("script")) == 1
-    assert all("onerror" not in one and "onload" not in one for _, one in elements.found)
+    assert all("onerror" not in one and "onload" not in one for _, one in elements.opened)
