@@ -237,8 +237,9 @@ def layers(store: Store) -> list[str]:
     ]
 
 
-def claims(store: Store) -> list[str]:
+def claims(store: Store, *, has_families: bool) -> list[str]:
     """Return the paper's claims one by one."""
+    more = ": [networks of other seeds](#3-standard-and-3-robust-networks) say more" if has_families else ""
     claims = claims_of(store, *PHOTO_PAIR)
     rows = [[claim.finding, claim.measured, f"**{claim.verdict}**"] for claim in claims]
     by_verdict = {verdict: [claim.finding for claim in claims if claim.verdict is verdict] for verdict in ClaimVerdict}
@@ -261,7 +262,7 @@ def claims(store: Store) -> list[str]:
         "",
         "A claim about layers is *shown* where it holds for the means of all of them, *reversed* where it holds for "
         "none. It is one pair of one seed, so that no verdict is more than what these two networks do "
-        "([simplicity.md](simplicity.md)): [networks of other seeds](#3-standard-and-3-robust-networks) say more.",
+        f"([simplicity.md](simplicity.md)){more}.",
         "",
     ]
 
@@ -283,7 +284,7 @@ def main() -> None:
     lines = [
         *INTRODUCTION.splitlines(),
         "",
-        *claims(store),
+        *claims(store, has_families=options.seeds is not None),
         *training(),
         *accuracy_tables(store),
         *checked_attacks(options),
