@@ -1,6 +1,7 @@
 """Stopping a run by a signal or a time limit, so that its finished work is kept."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from types import FrameType
 from shapebias.core.errors import ShapebiasError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGALRM, signal.SIGINT)
-_AGAIN = 10  # seconds after which a time limit is told again, since an exception raised in a finalizer is lost
+_AGAIN = 10  # seconds after which a time limit is told again, since code can swallow the exception
+_SOON = 0.001  # seconds after which a stop is told again whose exception was lost in a finalizer
 
 
 class RunStoppedError(ShapebiasError):
@@ -37,6 +39,26 @@ def signals_kept() -> Iterator[None]:
 
 
 @contextmanager
+def _lost_stops_told_again() -> Iterator[None]:
+    """Tell a stop again when its exception was lost, which happens where Python cannot raise: in a finalizer or a
+    callback of the garbage collector.
+    """
+    before = sys.unraisablehook
+
+    def hook(lost: "sys.UnraisableHookArgs") -> None:
+        if isinstance(lost.exc_value, _Stop):
+            signal.setitimer(signal.ITIMER_REAL, _SOON, _AGAIN)
+        else:
+            before(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+@contextmanager
 def stoppable(seconds: float | None) -> Iterator[None]:
     """Let SIGTERM, Ctrl-C and the end of `seconds` (None: no limit) stop the block. Only for the main thread.
 
@@ -49,7 +71,7 @@ def stoppable(seconds: float | None) -> Iterator[None]:
         reasons.append(f"the time limit of {seconds:g} s is over" if over else "told to stop")
         raise _Stop
 
-    with signals_kept():
+    with signals_kept(), _lost_stops_told_again():
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # a shell's background jobs ignore SIGINT
                 signal.signal(number, stop)

@@ -1,5 +1,6 @@
 """A run that was stopped goes on: with the same bytes in every array as one that was not."""
 
+import gc
 import os
 import pickle
 import resource
@@ -147,6 +148,16 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.zarr", "whole.zarr"]
 
 
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Keep a signal from reaching a callback of the collector, where its exception is lost and told again later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def test_a_run_that_is_told_to_stop_keeps_its_shards(
     make_store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +169,7 @@ def test_a_run_that_is_told_to_stop_keeps_its_shards(
 
     monkeypatch.setattr(Shards, "keep", tell)
     for kept in (1, 2):
-        with pytest.raises(RunStoppedError), stoppable(None):
+        with pytest.raises(RunStoppedError), stoppable(None), no_garbage_collection():
             make_store(tmp_path / "a.zarr", shard_size=16)
         assert len(list(tmp_path.glob("a.zarr.partial/shards/*/*"))) == kept
     monkeypatch.setattr(Shards, "keep", keep)
@@ -209,7 +220,21 @@ def another_exception() -> None:
             raise SystemError("an exception was set") from error
 
 
-@pytest.mark.parametrize("block", [careless, another_exception])
+class StoppedFinalizer:
+    """An object in whose finalizer the signal arrives, where the exception is lost."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def in_a_finalizer() -> None:
+    """Lose the exception of the first signal in a finalizer, as a run may whose objects have one."""
+    with stoppable(None):
+        StoppedFinalizer()
+        time.sleep(1)
+
+
+@pytest.mark.parametrize("block", [careless, another_exception, in_a_finalizer])
 def test_no_code_takes_a_stop_for_something_else(block: Callable[[], None]) -> None:
     with pytest.raises(RunStoppedError, match="told to stop: what is done is kept"):
         block()
@@ -228,6 +253,18 @@ def test_signals_stop_a_run_in_one_line(number: signal.Signals) -> None:
     with pytest.raises(RunStoppedError, match="give the same command to go on"):
         wait(100, number)
     assert signal.getsignal(number) is before
+
+
+def test_other_exceptions_of_finalizers_reach_the_usual_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("in a finalizer")
+
+    seen: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: seen.append(str(lost.exc_value)))
+    with stoppable(None):
+        Broken()
+    assert seen == ["in a finalizer"]
 
 
 def test_the_time_limit_stops_a_run() -> None:
