@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.dom import DOMNode
 from textual.theme import Theme
 from textual.timer import Timer
 
@@ -17,6 +19,7 @@ from shapebias.core.units.table import UnitTable
 from shapebias.tui.jump import words_of
 from shapebias.tui.resizing import PaneRow
 from shapebias.tui.session import Session
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.terminal.debug_stats import MoveStats
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal
@@ -33,7 +36,7 @@ from shapebias.tui.widgets.unit_table import UnitTableView
 _REST = 0.2  # seconds on a unit before what can wait is shown
 
 
-class Panes(TerminalApp):
+class Panes(TellsErrors, TerminalApp):
     """An app that shows a table of units of a store and one of them; `table` is None until one could be read."""
 
     def __init__(
@@ -196,6 +199,17 @@ class Panes(TerminalApp):
         """Show a text on the status line until the cursor moves."""
         self.status.say(text, self.units.unit)
         self._show_status()
+
+    async def _dispatch_action(self, namespace: DOMNode, action_name: str, params: Any) -> bool:
+        """Run an action of any widget or screen; an error of the store that it runs into is told, as by its messages.
+
+        Keys run actions outside of the queues that `TellsErrors` is about.
+        """
+        try:
+            return await super()._dispatch_action(namespace, action_name, params)
+        except ShapebiasError as error:
+            self.complain(error)
+            return True
 
     def complain(self, error: ShapebiasError) -> None:
         """Show an error as a notification."""

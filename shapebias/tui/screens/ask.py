@@ -5,11 +5,12 @@ from collections.abc import Callable
 from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.prompt import Prompt, Purpose
 
 
-class AskScreen(ModalScreen[str]):
+class AskScreen(TellsErrors, ModalScreen[str]):
     """Asks for a text, with `text` as the first proposal. The result is the text that was written, None after Escape.
 
     `problem` returns what is wrong with a text, "" where nothing is. Where Enter finds something wrong, the user is

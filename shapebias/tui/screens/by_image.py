@@ -20,6 +20,7 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import GoTo
 from shapebias.tui.session import Session
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import MUTED, write_frame
 from shapebias.tui.widgets.image_list import ImageListView
 from shapebias.tui.widgets.key_bar import KeyBar
@@ -30,7 +31,7 @@ from shapebias.tui.widgets.text_plots import series
 _ROOMY = 24  # rows of the screen from which there is a picture
 
 
-class ByImageScreen(Screen[None]):
+class ByImageScreen(TellsErrors, Screen[None]):
     """Images left, the chosen `image` with one column for each model in the middle, the unit under the cursor right.
 
     `results` are what each model makes of the image that was read last. Posts `GoTo` with the unit at Enter. While

@@ -12,12 +12,13 @@ from textual.widgets import OptionList, Static
 from shapebias.core.metrics import METRICS
 from shapebias.tui.messages import ColumnsChosen
 from shapebias.tui.session import Session
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.table_columns import Column
 
 
-class ColumnsScreen(ModalScreen[None]):
+class ColumnsScreen(TellsErrors, ModalScreen[None]):
     """The metrics of a layer, switched by the space bar, with their widths. Posts `ColumnsChosen` at every change."""
 
     DEFAULT_CSS = """

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from shapebias.core.metrics import METRICS
 from shapebias.tui.keys import HELP
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.key_bar import KeyBar
@@ -20,7 +21,7 @@ _LEAST, _MOST = 40, 100  # cells: the least and the greatest width of the sheet
 _STEP = 3  # lines that j and k scroll by
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(TellsErrors, ModalScreen[None]):
     """The help: a sheet at the left of the pictures of the screen underneath, which stay visible.
 
     Where there is too little room beside the pictures, the sheet covers the whole screen.

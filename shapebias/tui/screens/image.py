@@ -17,6 +17,7 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import OpenByImage
 from shapebias.tui.session import Session
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
 
@@ -25,7 +26,7 @@ class NoImagesError(ShapebiasError):
     """A unit has no top images to show."""
 
 
-class ImageScreen(Screen[None]):
+class ImageScreen(TellsErrors, Screen[None]):
     """One of a unit's top images; `rank` is its number from 0, strongest first. Posts `OpenByImage` with it at i.
 
     Images without attribution maps have the unit's activation map even while `maps`, the view of these, is open.

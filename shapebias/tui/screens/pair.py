@@ -9,11 +9,12 @@ from textual.screen import Screen
 
 from shapebias.core.store.reader import Unit
 from shapebias.tui.session import Session
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.unit_panel import UnitPanel
 
 
-class PairScreen(Screen[None]):
+class PairScreen(TellsErrors, Screen[None]):
     """The `kept` unit left, right the unit under the table's cursor, which the keys move."""
 
     AUTO_FOCUS = ""

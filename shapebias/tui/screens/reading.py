@@ -8,6 +8,7 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widget import Widget
 
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
 
@@ -23,7 +24,7 @@ def reading_keys(key: str) -> list[BindingType]:
     ]
 
 
-class ReadingScreen(Screen[None]):
+class ReadingScreen(TellsErrors, Screen[None]):
     """A screen to read. Subclasses set `BINDINGS` to their `reading_keys`, and define `parts`.
 
     `heading` is the title of its frame.

@@ -15,12 +15,13 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import GoTo
 from shapebias.tui.session import Session
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.unit_panel import UnitPanel
 
 
-class TwinsScreen(Screen[None]):
+class TwinsScreen(TellsErrors, Screen[None]):
     """A unit at the left; at the right the one of its `candidates` that is chosen in the list below them.
 
     Candidates are its twins and the units like it. Enter posts `GoTo` with the chosen one.

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -9,10 +11,14 @@ from textual.screen import Screen
 
 from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Store, Unit
+from shapebias.core.units.filter import FilterError, filter_mask, filter_words
+from shapebias.core.units.table import UnitTable
 from shapebias.tui.messages import GoTo
 from shapebias.tui.session import Session
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.layer_list import LayerKey
+from shapebias.tui.widgets.prompt import Prompt, Purpose
 from shapebias.tui.widgets.unit_table import UnitTableView
 
 _SHORT = 24  # rows below which there are only the tables
@@ -25,6 +31,7 @@ class LayerSide(Vertical):
         """Begin with the cursor on `unit`, or on the first unit of the layer where it is None."""
         super().__init__()
         self._session, self.layer_key, self._first = session, layer, unit
+        self.condition = ""  # the filter
         settings = session.settings
         self.units = UnitTableView(session.marks, settings.hidden, settings.widths)
         self.panel = session.new_panel()
@@ -40,7 +47,7 @@ class LayerSide(Vertical):
     def show_layer(self, layer: LayerKey, unit: Unit | None = None) -> None:
         """Show the units of a layer, the cursor on `unit` or the first one, or say why they cannot be read.
 
-        The sort stays if the layer has that metric.
+        The sort stays if the layer has that metric, and the filter if it suits these units.
         """
         try:
             table = self._session.load(layer)
@@ -48,7 +55,32 @@ class LayerSide(Vertical):
             self.notify(str(error), severity="error", markup=False)
             return
         self.layer_key, self.units.title = layer, "/".join(layer)
-        self.units.show(table, None, unit)
+        try:
+            mask = self._mask(table, self.condition)
+        except FilterError as error:
+            self.condition, mask = "", None
+            self.notify(str(error), severity="error", markup=False)
+        self.units.show(table, mask, unit)
+
+    def _mask(self, table: UnitTable, condition: str) -> NDArray[np.bool_] | None:
+        """Return which units satisfy a filter, bool [rows]; None for an empty one. Raises FilterError."""
+        return filter_mask(condition, table, self._session.filters.by_name) if condition else None
+
+    def filter(self, condition: str) -> str:
+        """Show only the units that satisfy a filter, all where it is empty, and return how many these are.
+
+        Raises FilterError, and leaves the table as it is, where the filter is wrong.
+        """
+        table = self._session.load(self.layer_key)
+        mask = self._mask(table, condition.strip())
+        self.condition = condition.strip()
+        self.units.filter(mask, self.units.unit)
+        return f"{self.units.row_count:,} of {len(table):,} units    Enter keeps the filter, Escape clears it"
+
+    def filter_words(self) -> list[str]:
+        """Return the words that a filter of these units may have."""
+        saved = (f"@{name}" for name in self._session.filters.by_name)
+        return [*filter_words(self._session.load(self.layer_key)), *saved]
 
     def on_unit_table_view_moved(self, event: UnitTableView.Moved) -> None:
         event.stop()
@@ -58,7 +90,7 @@ class LayerSide(Vertical):
             self.notify(str(error), severity="error", markup=False)
 
 
-class TwoLayersScreen(Screen[None]):
+class TwoLayersScreen(TellsErrors, Screen[None]):
     """The layer of a unit at the left, at the right that of the same name in the next model that has one.
 
     Keys are for the table that has the focus. Enter posts `GoTo`.
@@ -74,7 +106,9 @@ class TwoLayersScreen(Screen[None]):
     TwoLayersScreen.-narrow LayerSide { width: 100%; height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace,T", "app.pop_screen", "Back"),
+        Binding("escape,backspace", "back", "Back"),
+        Binding("T", "app.pop_screen", "Back", show=False),
+        Binding("f,slash", "filter", "Filter"),
         Binding("tab,shift+tab", "other", "Other table"),
         Binding("s", "sort(1)", "Sort"),
         Binding("S", "sort(-1)", "Sort by the previous column", show=False),
@@ -87,7 +121,9 @@ class TwoLayersScreen(Screen[None]):
 
     def __init__(self, session: Session, unit: Unit) -> None:
         super().__init__()
-        self._store = session.store
+        self._session, self._store = session, session.store
+        self._prompt = Prompt()
+        self._filtered: LayerSide | None = None  # the side whose filter is being written
         layer = unit.model, unit.layer
         self.sides = LayerSide(session, layer, unit), LayerSide(session, _beside(session.store, layer), None)
 
@@ -99,6 +135,7 @@ class TwoLayersScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield from self.sides
+        yield self._prompt
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -106,6 +143,53 @@ class TwoLayersScreen(Screen[None]):
 
     def on_resize(self) -> None:
         self.set_class(self.size.height < _SHORT or self.has_class("-narrow"), "-short")
+
+    def action_back(self) -> None:
+        """Clear the filter of the side with the focus, else close the screen."""
+        if self.side.condition:
+            self.side.filter("")
+        else:
+            self.app.pop_screen()
+
+    def action_filter(self) -> None:
+        """Open the prompt for a filter of the side with the focus."""
+        self._filtered = self.side
+        filters = self._session.filters
+        filters.load()
+        self._prompt.open(Purpose.FILTER, self.side.condition, self.side.filter_words(), filters.recent)
+
+    def on_prompt_changed(self, event: Prompt.Changed) -> None:
+        event.stop()
+        self._filter(event.text)
+
+    def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
+        event.stop()
+        if self._filter(event.text):
+            self._close_prompt()
+            if event.text.strip():
+                self._session.filters.use(event.text.strip())
+
+    def on_prompt_cancelled(self, event: Prompt.Cancelled) -> None:
+        event.stop()
+        self._filter("")
+        self._close_prompt()
+
+    def _filter(self, text: str) -> bool:
+        """Filter the side for which the prompt was opened; return whether the text is a filter."""
+        if self._filtered is None:
+            return False
+        try:
+            self._prompt.say(self._filtered.filter(text))
+        except FilterError as error:
+            self._prompt.complain(str(error), error.column)
+            return False
+        return True
+
+    def _close_prompt(self) -> None:
+        """Close the prompt, and give the focus back to the table that was filtered."""
+        self._prompt.close()
+        if self._filtered is not None:
+            self._filtered.units.focus()
 
     def action_other(self) -> None:
         """Move the focus to the other table."""

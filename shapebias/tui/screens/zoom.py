@@ -8,10 +8,11 @@ from textual.screen import Screen
 
 from shapebias.core.store.reader import Unit
 from shapebias.tui.session import Session
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.key_bar import KeyBar
 
 
-class ZoomScreen(Screen[None]):
+class ZoomScreen(TellsErrors, Screen[None]):
     """A panel for the unit under the table's cursor: j k move that cursor, the arrows that of the images."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -83,7 +83,7 @@ class ModelColumn(Vertical):
 
     def _unit_line(self, layer: str, firing: Firing) -> Text:
         """Return the line of a unit."""
-        cells = str(firing.unit.index), f"{firing.relative:.3f}", number_text(firing.activation)
+        cells = str(firing.unit.index), number_text(firing.relative), number_text(firing.activation)
         return self._line(layer, *cells, firing.relative)
 
     def _line(self, layer: str, unit: str, relative: str, value: str, share: float = 0.0) -> Text:

@@ -20,6 +20,7 @@ from shapebias.core.text import cell_width, printable
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.screens.plots.unit_plot import LABEL, UnitPlot, metrics_of, plotted_table
 from shapebias.tui.session import Session
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.text_plots import Axis
@@ -123,7 +124,7 @@ def _mixed(colours: Sequence[str]) -> str:
     return Color(red, green, blue).hex
 
 
-class HistogramScreen(Screen[None]):
+class HistogramScreen(TellsErrors, Screen[None]):
     """A histogram of a layer's units in every model that has it, or of all in the panes' table where it has several
     layers; beside it the unit under the table's cursor, which the keys move.
     """

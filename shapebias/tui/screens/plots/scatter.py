@@ -18,6 +18,7 @@ from shapebias.core.units.table import UnitTable
 from shapebias.tui.messages import GoTo
 from shapebias.tui.screens.plots.unit_plot import LABEL, UnitPlot, metrics_of, plotted_table
 from shapebias.tui.session import Session
+from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.text_plots import Axis
@@ -114,7 +115,7 @@ class ScatterPlot(UnitPlot):
         self.pick(int(drawn[(np.abs(self._cells[drawn] - point) * [1, 2]).sum(1).argmin()]))
 
 
-class ScatterScreen(Screen[None]):
+class ScatterScreen(TellsErrors, Screen[None]):
     """A scatter of a layer's units in every model that has it, or of all in the panes' table where it has several
     layers. Posts `GoTo` with the picked unit at Enter.
     """
