@@ -61,6 +61,7 @@ STEPS = [
     ("X", 2.6),
 ]
 _FIRST = 2.0  # seconds for the first screen
+_START = 8.0  # seconds after which the first screen has its pictures, refined, on a busy machine, too
 _XTERM = ("xterm", "-ti", "vt340", "-tn", "xterm-256color", "-fa", "DejaVu Sans Mono", "-fs", "9", "-b", "4")
 _COLOURS = 112  # of the GIF
 _SAMPLE = 4  # every which frame its colours are from
@@ -180,7 +181,7 @@ def record_gif(store: str, output: Path, settle: float) -> None:
                 before = picture
                 time.sleep(settle / 2)
 
-        time.sleep(2 * settle)
+        time.sleep(max(_START, 2 * settle))
         subprocess.run(["xdotool", "mousemove", "30", "30"], env=environment, check=True)  # the focus
         shoot(_FIRST, tries=4 * _TRIES)
         for keys, seconds in STEPS:

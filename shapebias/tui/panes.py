@@ -18,8 +18,8 @@ from shapebias.core.units.filter import FilterError, filter_mask
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.jump import words_of
 from shapebias.tui.resizing import PaneRow
+from shapebias.tui.screens.telling import TellsErrors
 from shapebias.tui.session import Session
-from shapebias.tui.telling import TellsErrors
 from shapebias.tui.terminal.debug_stats import MoveStats
 from shapebias.tui.terminal.graphics import Graphics
 from shapebias.tui.terminal.query import Terminal

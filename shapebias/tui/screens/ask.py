@@ -5,7 +5,7 @@ from collections.abc import Callable
 from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
-from shapebias.tui.telling import TellsErrors
+from shapebias.tui.screens.telling import TellsErrors
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.prompt import Prompt, Purpose
 

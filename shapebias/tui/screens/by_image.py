@@ -19,8 +19,8 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import GoTo
+from shapebias.tui.screens.telling import TellsErrors
 from shapebias.tui.session import Session
-from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import MUTED, write_frame
 from shapebias.tui.widgets.image_list import ImageListView
 from shapebias.tui.widgets.key_bar import KeyBar
@@ -28,7 +28,7 @@ from shapebias.tui.widgets.model_column import ModelColumn, decision_line
 from shapebias.tui.widgets.prompt import PlainInput
 from shapebias.tui.widgets.text_plots import series
 
-_ROOMY = 24  # rows of the screen from which there is a picture
+_ROOMY = 24  # rows of the screen from which there is a picture; with more there is room to say what the numbers are
 
 
 class ByImageScreen(TellsErrors, Screen[None]):
@@ -270,7 +270,7 @@ class ByImageScreen(TellsErrors, Screen[None]):
             *(decision_line(*decision) for decision in decisions),
             *(Content(line).stylize(MUTED) for line in missing),
         ]
-        if self.has_class("-roomy") and not self.image.is_cue_conflict:
+        if self.size.height > _ROOMY and not self.image.is_cue_conflict:
             lines.append(Content("units by activation / their max over the probe images").stylize(MUTED))
         return Content("\n").join(lines)
 

@@ -11,8 +11,8 @@ from textual.widgets import OptionList, Static
 
 from shapebias.core.metrics import METRICS
 from shapebias.tui.messages import ColumnsChosen
+from shapebias.tui.screens.telling import TellsErrors
 from shapebias.tui.session import Session
-from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.table_columns import Column

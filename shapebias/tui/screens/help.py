@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from shapebias.core.metrics import METRICS
 from shapebias.tui.keys import HELP
-from shapebias.tui.telling import TellsErrors
+from shapebias.tui.screens.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.grid_view import GridView
 from shapebias.tui.widgets.key_bar import KeyBar

@@ -16,8 +16,8 @@ from shapebias.core.pictures.tiles import UnitImage
 from shapebias.core.store.reader import Store, Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import OpenByImage
+from shapebias.tui.screens.telling import TellsErrors
 from shapebias.tui.session import Session
-from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
 

@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widget import Widget
 
-from shapebias.tui.telling import TellsErrors
+from shapebias.tui.screens.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
 

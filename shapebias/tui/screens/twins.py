@@ -14,8 +14,8 @@ from shapebias.core.errors import ShapebiasError
 from shapebias.core.store.reader import Unit
 from shapebias.core.text import printable
 from shapebias.tui.messages import GoTo
+from shapebias.tui.screens.telling import TellsErrors
 from shapebias.tui.session import Session
-from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.unit_panel import UnitPanel

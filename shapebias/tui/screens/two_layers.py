@@ -14,8 +14,8 @@ from shapebias.core.store.reader import Store, Unit
 from shapebias.core.units.filter import FilterError, filter_mask, filter_words
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.messages import GoTo
+from shapebias.tui.screens.telling import TellsErrors
 from shapebias.tui.session import Session
-from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.layer_list import LayerKey
 from shapebias.tui.widgets.prompt import Prompt, Purpose
@@ -130,7 +130,8 @@ class TwoLayersScreen(TellsErrors, Screen[None]):
     @property
     def side(self) -> LayerSide:
         """The side whose table has the focus, else the left one."""
-        return next((side for side in self.sides if side.units.has_focus), self.sides[0])
+        focused = self._filtered if self._prompt.display else None
+        return focused or next((side for side in self.sides if side.units.has_focus), self.sides[0])
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -143,6 +144,15 @@ class TwoLayersScreen(TellsErrors, Screen[None]):
 
     def on_resize(self) -> None:
         self.set_class(self.size.height < _SHORT or self.has_class("-narrow"), "-short")
+
+    def on_descendant_focus(self) -> None:
+        """Let only the side with the focus refine its pictures, so that a key sends no more bytes than in the panes.
+
+        In wide terminals, whose pictures have more bytes anyway, both sides do.
+        """
+        for side in self.sides:
+            side.panel.grid.refines = self.has_class("-wide") or side is self.side
+        self.side.panel.grid.refine()
 
     def action_back(self) -> None:
         """Clear the filter of the side with the focus, else close the screen."""

@@ -83,6 +83,7 @@ class GridView(PaintedView, can_focus=True):
         self._view = view
         self._text: TileText | None = None  # of the picture
         self.cursor = 0
+        self.refines = True  # false: its first pictures stay, as those beside them take the line
 
     @property
     def subject(self) -> Subject | None:
@@ -184,7 +185,7 @@ class GridView(PaintedView, can_focus=True):
             self._take(picture)
 
     def refine(self) -> None:
-        if self._picture is None or self._picture.request.limit is None:
+        if not self.refines or self._picture is None or self._picture.request.limit is None:
             return
         request = self._refined(self._picture.request)
         if request.limit is not None and request.limit > self._picture.request.limit:

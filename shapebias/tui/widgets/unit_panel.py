@@ -24,6 +24,7 @@ from shapebias.tui.widgets.unit_card import concept_line, histogram_lines, value
 
 _ROOMY, _TALL = 22, 36  # rows of the panel from which more is said than a few numbers, and more than that
 _REST = 0.15  # seconds on a unit before its activations are read
+_LABELLED = 44  # cells of the card from which the class and the activation of an image have labels
 _MOST_BINS = 60
 _VIEWS = {
     View.CROP: "around the maximum",
@@ -157,8 +158,11 @@ class UnitPanel(Vertical):
         if not len(top.image):
             return Content()
         number, name, value = facts_of(self._store, unit, rank)
-        line = Content.assemble(("image ", MUTED), number, (f"/{len(top.image)}  ", MUTED), printable(name, 40))
-        line += Content.assemble(("  activation ", MUTED), value)
+        short = self._card.size.width < _LABELLED
+        line = Content.assemble(
+            ("" if short else "image ", MUTED), number, (f"/{len(top.image)}  ", MUTED), printable(name, 40)
+        )
+        line += Content.assemble(("  " if short else "  activation ", MUTED), value)
         tied = self._table.columns.get("tied") if self._table is not None else None  # not in early stores
         if tied is not None and tied[self._row] > len(top.image):
             line += Content(f"  one of {tied[self._row]:,.0f} images with the maximum").stylize("$text-warning")

@@ -79,7 +79,7 @@ async def test_starts_at_the_units_strongest_image_with_the_unit_under_the_curso
         assert screen.results == on_image(store, name)
         expected = [one for responses in screen.results[0].layers.values() for one in responses]
         for line, firing in zip(units(screen, "Tiny"), expected, strict=True):
-            assert f"{firing.unit.index:>5}  {firing.relative:>6.3f}" in line
+            assert f"{firing.unit.index:>5}  {number_text(firing.relative):>6}" in line
             assert line.endswith(number_text(firing.activation))
         assert screen.column.firing is not None
         assert screen.column.firing.unit == unit

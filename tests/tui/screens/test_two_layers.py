@@ -46,6 +46,43 @@ async def test_each_side_has_its_own_sort_cursor_and_layer(small_store: Path) ->
         assert app.layer == ("Tiny", "block3")
 
 
+async def test_a_filter_is_that_of_the_side_with_the_focus(small_store: Path) -> None:
+    store = open_store(small_store)
+    async with exploring(store, Graphics.NONE, unit="Tiny/block1/2") as (app, pilot):
+        await press(app, pilot, "T", "tab", "f", *"unit", "space", "greater_than_sign", "space", "2")
+        await pilot.pause(0.1)
+        screen = app.screen
+        assert isinstance(screen, TwoLayersScreen)
+        left, right = screen.sides
+        smooth = store.metric("Tiny", "block2", "smoothness")
+        await press(app, pilot, "escape", "slash", *"smooth", "space", "greater_than_sign", "space", "0", "enter")
+        await pilot.pause(0.1)
+        assert right.units.has_focus
+        assert right.condition == "smooth > 0"
+        assert right.units.row_count == (smooth > 0).sum()
+        await press(app, pilot, "f", "x")
+        await pilot.pause(0.1)
+        assert right.units.row_count == (smooth > 0).sum(), "a mistake leaves the table as it is"
+        await press(app, pilot, "escape")
+        await pilot.pause(0.1)
+        assert right.units.row_count == len(smooth)
+        assert left.units.row_count == len(store.metric("Tiny", "block1", "smoothness"))
+        assert app.screen is screen
+
+
+async def test_only_the_side_with_the_focus_refines_its_pictures(small_store: Path) -> None:
+    async with exploring(open_store(small_store), size=(80, 24)) as (app, pilot):
+        await press(app, pilot, "T")
+        await pilot.pause(0.1)
+        screen = app.screen
+        assert isinstance(screen, TwoLayersScreen)
+        left, right = (side.panel.grid for side in screen.sides)
+        assert (left.refines, right.refines) == (True, False)
+        await press(app, pilot, "tab")
+        await pilot.pause(0.1)
+        assert (left.refines, right.refines) == (False, True)
+
+
 def test_the_same_layer_of_the_next_model_is_beside() -> None:
     layers = {"S": ["a", "b"], "Other": ["c"], "R": ["b"]}
     store = cast(Store, SimpleNamespace(models=layers, layers=layers.__getitem__))

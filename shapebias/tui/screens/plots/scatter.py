@@ -17,8 +17,8 @@ from shapebias.core.store.reader import Unit
 from shapebias.core.units.table import UnitTable
 from shapebias.tui.messages import GoTo
 from shapebias.tui.screens.plots.unit_plot import LABEL, UnitPlot, metrics_of, plotted_table
+from shapebias.tui.screens.telling import TellsErrors
 from shapebias.tui.session import Session
-from shapebias.tui.telling import TellsErrors
 from shapebias.tui.widgets.framed import write_frame
 from shapebias.tui.widgets.key_bar import KeyBar
 from shapebias.tui.widgets.text_plots import Axis
