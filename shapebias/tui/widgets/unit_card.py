@@ -55,7 +55,8 @@ def histogram_lines(histogram: Histogram | None) -> list[Content]:
     low, high = number_text(histogram.low), number_text(histogram.high)
     silent = f"{histogram.zeros / histogram.images:.0%} silent " if histogram.zeros else ""
     room = max(len(histogram.bars) - len(low) - len(high) - 2, 0)
-    middle = f" {silent}activation".center(room, "─")[:room] if room > 12 + len(silent) else "─" * room
+    label = f" {silent}activation "
+    middle = label.center(room, "─") if room > len(label) + 1 else "─" * room
     return [Content(histogram.bars).stylize("$accent"), Content(f"{low} {middle} {high}").stylize(MUTED)]
 
 
