@@ -1,4 +1,4 @@
-"""Decisions for many rows (images, each without one unit) in bfloat16, checked in float32 wherever rounding could
+"""Decisions for many rows (images, each without one unit) in bfloat16, checked exactly wherever rounding could
 change one.
 """
 
@@ -66,13 +66,15 @@ def category_choice(mapping: Mapping[str, Sequence[int]]) -> DecisionRule:
 
 
 class Bfloat16Check:
-    """Finds float32's decisions for rows, most of which have a known decision that does not change.
+    """Finds decisions for rows, most of which have a known decision that does not change, as exactly as the device is
+    set to compute (float32, TF32, or half precision where `--precision` says so).
 
-    All rows are run in bfloat16, some random ones in float32 too. A row keeps its known decision where that is ahead by
-    more than `_SAFETY` times the largest error of a lead among the rows that were run in both precisions. The other
-    rows are run in float32: their decisions count, and their errors can raise that bound, until no row is unsure. So
-    bfloat16 only ever says that nothing changed. Where it saves no time it is given up; `given_up` says why, else it is
-    None. Of the `rows` that were run in bfloat16 since `begin`, `again` were run in float32, too.
+    On a device that computes in float32, all rows are run in bfloat16, some random ones in float32 too. A row keeps its
+    known decision where that is ahead by more than `_SAFETY` times the largest error of a lead among the rows that were
+    run in both precisions. The other rows are run in float32: their decisions count, and their errors can raise that
+    bound, until no row is unsure. So bfloat16 only ever says that nothing changed. Where it saves no time it is given
+    up; `given_up` says why, else it is None. Of the `rows` that were run in bfloat16 since `begin`, `again` were run in
+    float32, too. On a device of lower precision all rows are run once, in that.
     """
 
     def __init__(self, network: nn.Module, device: Device, room: int) -> None:
@@ -123,7 +125,7 @@ class Bfloat16Check:
             yield
 
     def decide(self, rows: "DecisionRows") -> None:
-        """Set the rows' `decided` to float32's decisions."""
+        """Set the rows' `decided` to the decisions in the device's own precision."""
         if not self._possible or self.given_up is not None or len(rows.known) < _LEAST:
             rows.run_exactly(rows.unsure(0.0))
             return
@@ -182,8 +184,8 @@ class DecisionRows:
     """Rows that probably have known decisions, and their results so far.
 
     known:    int64 [R] on the device, the decisions that they probably have
-    decided:  int32 [R], the decisions: the known ones, until a row is run in float32
-    done:     bool [R] on the device, whether a row was run in float32
+    decided:  int32 [R], the decisions: the known ones, until a row is run exactly
+    done:     bool [R] on the device, whether a row was run exactly: in the device's own precision
     most:     how many rows a forward takes
     """
 
@@ -198,9 +200,10 @@ class DecisionRows:
     ) -> None:
         """Prepare the rows.
 
-        scores:  returns float [r, classes] for the indices of r rows, int64 [r], at most `most` of them
-        choice:  the rule that turns these scores into decisions
-        known:   int32 [R]
+        scores:     returns float [r, classes] for the indices of r rows, int64 [r], at most `most` of them
+        choice:     the rule that turns these scores into decisions
+        decisions:  int32 [R], the decisions that the rows probably have
+        device:     the device that `scores` computes on
         """
         self.known = torch.from_numpy(decisions).to(device).long()
         self.decided, self.most = decisions.copy(), most
@@ -211,7 +214,9 @@ class DecisionRows:
         )
 
     def run_exactly(self, rows: Tensor) -> None:
-        """Run the rows with these indices in float32; their `decided` is then final."""
+        """Run the rows with these indices in the device's own precision, outside `_bfloat16`: their `decided` is then
+        final, and their `done` is set.
+        """
         for some in _chunks(rows, self.most):
             scores = self._scores(some)
             self.decided[some.cpu().numpy()] = self._choice.decide(scores)
@@ -228,8 +233,8 @@ class DecisionRows:
         return float((self._rough - self._exact).abs().nan_to_num(0.0, posinf=torch.inf).max())
 
     def unsure(self, bound: float) -> Tensor:
-        """Return the indices of the rows, int64, that were not run in float32 and whose lead in bfloat16 is unknown or
-        not above `bound`.
+        """Return the indices of the rows, int64, that were not run exactly and whose lead in bfloat16 is unknown or not
+        above `bound`.
         """
         return (~((self._rough > bound) | self.done)).nonzero()[:, 0]
 
