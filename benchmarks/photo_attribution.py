@@ -24,7 +24,7 @@ Groups = tuple[list[str], list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """How much better the maps of a method are than a random order of pixels, for standard and for robust networks.
+    """The gain of a method: how much better its maps are than random ones, for standard and for robust networks.
 
     family:  the family of the method: see `Method`
     values:  for each kind, of every network, its mean score less that of its random maps; the sign is turned where
