@@ -296,7 +296,11 @@ def _output_name(store: Store, target: NDArray[np.int32], output: int) -> str:
 
 
 def _is_imagenet(store: Store, target: NDArray[np.int32]) -> bool:
-    """Return whether a model's outputs are ImageNet's classes, as far as `target`, the images' right outputs, shows."""
+    """Return whether a model's outputs are ImageNet's classes; False where no image shows it.
+
+    target: int32 [images], the right output for each probe image, -1 where it is unknown, to be compared with the
+    image's class in the store
+    """
     wnids, ids = imagenet.wnids(), store.attributes_of(schema.PROBE).get("class_ids", [])
     outputs, rows = np.unique(target, return_index=True)
     pairs = [pair for pair in zip(outputs.tolist(), store.labels[rows].tolist(), strict=True) if min(pair) >= 0]

@@ -69,12 +69,12 @@ class Bfloat16Check:
     """Finds decisions for rows, most of which have a known decision that does not change, as exactly as the device is
     set to compute (float32, TF32, or half precision where `--precision` says so).
 
-    On a device that computes in float32, all rows are run in bfloat16, some random ones in float32 too. A row keeps its
-    known decision where that is ahead by more than `_SAFETY` times the largest error of a lead among the rows that were
-    run in both precisions. The other rows are run in float32: their decisions count, and their errors can raise that
-    bound, until no row is unsure. So bfloat16 only ever says that nothing changed. Where it saves no time it is given
-    up; `given_up` says why, else it is None. Of the `rows` that were run in bfloat16 since `begin`, `again` were run in
-    float32, too. On a device of lower precision all rows are run once, in that.
+    On a device that computes in float32 or TF32, all rows are run in bfloat16, some random ones exactly too. A row
+    keeps its known decision where that is ahead by more than `_SAFETY` times the largest error of a lead among the rows
+    that were run in both precisions. The other rows are run exactly: their decisions count, and their errors can raise
+    that bound, until no row is unsure. So bfloat16 only ever says that nothing changed. Where it saves no time it is
+    given up; `given_up` says why, else it is None. Of the `rows` that were run in bfloat16 since `begin`, `again` were
+    run exactly, too. On a device of half precision all rows are run once, in that.
     """
 
     def __init__(self, network: nn.Module, device: Device, room: int) -> None:
@@ -93,10 +93,10 @@ class Bfloat16Check:
         """Reset the check for other images and another rule."""
         self._error = self._row_seconds = 0.0
         self.given_up: str | None = None
-        self.rows = self.again = 0  # rows run in bfloat16, and rows of these also run in float32
+        self.rows = self.again = 0  # rows run in bfloat16, and rows of these also run exactly
 
     def share(self) -> str:
-        """Return the share of the rows that was run in float32, as text, with the reason where bfloat16 was given up.
+        """Return the share of the rows that was run exactly, as text, with the reason where bfloat16 was given up.
 
         `rows` must not be 0.
         """
@@ -140,7 +140,7 @@ class Bfloat16Check:
             self.given_up = "too few rows were certain"
 
     def _sample(self, rows: "DecisionRows") -> None:
-        """Run some random rows in float32, and measure how long one takes, if that is not known."""
+        """Run some random rows exactly, and measure how long one takes, if that is not known."""
         size = _LATER_SAMPLE if self.rows else self._first_sample(rows)
         drawn = torch.from_numpy(np.random.default_rng(0).permutation(len(rows.known))[:size]).to(self._device)
         if self._warms_up and not self._row_seconds:
@@ -175,7 +175,7 @@ class Bfloat16Check:
                 return
 
     def _bound(self, rows: "DecisionRows") -> float:
-        """Return the lead above which bfloat16's result is certain."""
+        """Return the lead above which bfloat16's decision counts: `_SAFETY` times the largest error since `begin`."""
         self._error = max(self._error, rows.largest_error())
         return _SAFETY * self._error
 
@@ -209,7 +209,7 @@ class DecisionRows:
         self.decided, self.most = decisions.copy(), most
         self._scores, self._choice = scores, choice
         self.done = torch.zeros_like(self.known, dtype=torch.bool)
-        self._exact, self._rough = (  # lead of the known decision in float32 and in bfloat16; NaN: not run
+        self._exact, self._rough = (  # lead of the known decision, exact and in bfloat16; NaN: not run
             torch.full_like(self.known, torch.nan, dtype=torch.float32) for _ in range(2)
         )
 
