@@ -90,7 +90,7 @@ class Maps:
 
     @property
     def pairing(self) -> Pairing:
-        """Return how the positions of these maps are paired for `Reduction.apart`; `ImageBatch.drawn` draws the pairs."""
+        """Return how positions of these maps are paired for `Reduction.apart`; `ImageBatch.drawn` draws the pairs."""
         return Pairing(self.positions)
 
     @cached_property
