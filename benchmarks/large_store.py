@@ -191,7 +191,7 @@ def measure_memory(path: Path) -> None:
         row("… after a walk through all layers", peak(terminal.process.pid), f"budget {MEMORY} MB")
         mark = terminal.mark()
         terminal.press("t")
-        terminal.wait_for(lambda: terminal.time_of_text(b"like it, other layer", mark) is not None, 60)
+        terminal.wait_for(lambda: terminal.time_of_text(b"similar, other layer", mark) is not None, 60)
         row("… after a look at twins in all layers", peak(terminal.process.pid), f"budget {MEMORY} MB")
 
 
