@@ -3,7 +3,8 @@
     python -m benchmarks.demo_pair [--images 500] [--write docs/demo-pair.md]
 
 Measures the two networks that come with the program and prints a report in Markdown. The recipe and the log of the
-training are read from the networks' files; everything else is measured in this run.
+training are read from the networks' files, and what other pairs showed from drawn_trials.csv; everything else is
+measured in this run.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.drawn_trials import tried
 from benchmarks.pair_training import command, log, minutes, publish, table
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.attacks.descent import Normalised, robust_accuracy
@@ -128,6 +130,7 @@ def main() -> None:
         "linf, epsilon in 255ths:",
         "",
         *table(["", *(f"{epsilon * 255:g}" for epsilon in LINF)], robust_linf),
+        *tried(),
         "## Log",
         "",
         *(line for name in PAIR for line in log(name)),

@@ -41,7 +41,7 @@ CELL = (8, 16)
 FIRST_TABLE, MEDIAN, P95, BYTES = 1.5, 100, 200, 250  # the budgets: times an empty app; ms; ms; kB
 LOOKING = 0.4  # seconds between two keys of somebody who looks at the pictures
 QUIET = 0.15  # seconds without a byte: the explorer is done
-WALKS = ("jjjjkjjjGkk[", "jjjjjjkjG[]k")  # in turn
+WALKS = ("jjjjkjjjGkk[", "jjjjjjkjG[]j")  # in turn
 HELD, RATE = 30, 30.0  # a key held down: how often, how many a second
 
 IMPORTS = "import shapebias.cli, shapebias.core.store.opening, shapebias.core.units.table, shapebias.tui.app"

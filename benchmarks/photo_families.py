@@ -1,23 +1,25 @@
 """The part of docs/photo-pair.md on families: networks like photo-s and photo-r that differ in their seeds only."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.pair_training import table
+from benchmarks.photo_attribution import attribution_claims, attribution_section
 from shapebias.core.analysis.accuracy import accuracies
 from shapebias.core.analysis.dissection import count_detectors
-from shapebias.core.analysis.explainability import Explained, explained
 from shapebias.core.analysis.groups import OVERALL, GroupDifference, compare_groups, parse_groups
 from shapebias.core.analysis.ood import ood_accuracies
-from shapebias.core.attribution.methods import FAMILIES
-from shapebias.core.attribution.scores import SCORES
 from shapebias.core.metrics import METRICS
 from shapebias.core.paper import PHOTO_PAIR
-from shapebias.core.paper.claims import claims_of
+from shapebias.core.paper.claims import ClaimVerdict, claims_of
 from shapebias.core.shape_bias.decisions import pool, score
 from shapebias.core.store.concepts import read_concepts
 from shapebias.core.store.joined import open_stores
 from shapebias.core.store.reader import Store
+from shapebias.core.uncertainty.resampling import RESAMPLES, exchange_test
 
 TESTED = (
     "smoothness",
@@ -33,7 +35,6 @@ TESTED = (
     "noise_sensitivity",
     "control_sensitivity",
 )
-SCORED = ("insertion", "deletion", "insertion_max", "deletion_max")
 
 
 def members(folder: Path) -> list[tuple[Path, Path]]:
@@ -46,11 +47,30 @@ def members(folder: Path) -> list[tuple[Path, Path]]:
     return [pair for pair in pairs if pair[1].exists()]
 
 
-def families(stores: Sequence[Path]) -> list[str]:
-    """Return the section on families: `stores` have one pair each, a standard network first."""
+@dataclass(frozen=True)
+class Families:
+    """Standard and robust networks of several seeds.
+
+    store:        what was measured of all of them
+    groups:       the labels of the standard ones, and of the robust ones, by seed
+    attribution:  a store of how well attribution maps explain them; None: not measured
+    """
+
+    store: Store
+    groups: tuple[list[str], list[str]]
+    attribution: Store | None
+
+
+def open_families(stores: Sequence[Path], attribution: Store | None) -> Families:
+    """Return the families whose `stores` have one pair each, a standard network first."""
     store = open_stores([str(path) for path in stores])
     labels = list(store.models)
-    standard, robust = labels[::2], labels[1::2]
+    return Families(store, (labels[::2], labels[1::2]), attribution)
+
+
+def family_section(families: Families) -> list[str]:
+    """Return the lines of the section on families."""
+    store, (standard, robust) = families.store, families.groups
     count = len(standard)
     return [
         f"## {count} standard and {count} robust networks",
@@ -64,8 +84,16 @@ def families(stores: Sequence[Path]) -> list[str]:
         *_claims(store, list(zip(standard, robust, strict=True))),
         *_tests(store, (standard, robust)),
         *_detectors(store, (standard, robust)),
-        *_attribution(store, (standard, robust)),
+        *([] if families.attribution is None else attribution_section(families.attribution, (standard, robust))),
     ]
+
+
+def family_claims(families: Families) -> list[str]:
+    """Return one line for each claim that only networks of several seeds can answer."""
+    lines = _colour_claim(families.store, families.groups)
+    if families.attribution is not None:
+        lines += attribution_claims(families.attribution, families.groups)
+    return lines
 
 
 def _spread(values: Iterable[float], form: str = ".1%") -> str:
@@ -153,11 +181,12 @@ def _cell(row: GroupDifference) -> str:
     return f"**{text}**" if low[-1] < high[0] or high[-1] < low[0] else text
 
 
-def _detectors(store: Store, groups: tuple[list[str], list[str]]) -> list[str]:
+def _detector_counts(store: Store, groups: tuple[list[str], list[str]]) -> dict[str, list[int]]:
+    """Return the numbers of detectors in each layer by network; empty where the networks were not dissected."""
     concepts = read_concepts(store)
     if concepts is None:
-        return []
-    counts = {
+        return {}
+    return {
         model: [
             sum(layer.detectors.values())
             for layer in count_detectors(store, concepts, [(model, layer) for layer in store.layers(model)])
@@ -165,6 +194,33 @@ def _detectors(store: Store, groups: tuple[list[str], list[str]]) -> list[str]:
         for models in groups
         for model in models
     }
+
+
+def _colour_claim(store: Store, groups: tuple[list[str], list[str]]) -> list[str]:
+    """Return whether robust networks have more detectors of colours, by a test over networks of their numbers."""
+    counts = _detector_counts(store, groups)
+    if not counts:
+        return []
+    standard, robust = ([sum(counts[model]) for model in models] for models in groups)
+    random = np.random.default_rng(0)
+    tested = exchange_test(np.array(standard, float), np.array(robust, float), draws=RESAMPLES, random=random)
+    verdict = ClaimVerdict.NOT_SHOWN
+    if min(robust) > max(standard):
+        verdict = ClaimVerdict.SHOWN
+    elif max(robust) < min(standard):
+        verdict = ClaimVerdict.REVERSED
+    return [
+        f"- That it has more detectors of colours: **{verdict}**. {_spread(robust, '.1f')} units of a robust network "
+        f"detect one, {_spread(standard, '.1f')} of a standard one; p {tested.p:.2f} over networks, of at least "
+        f"{tested.smallest:.2f}. Colours are the only concepts that are labelled in these photos: that it detects "
+        "lower-level concepts *instead of* parts and objects is not measured ([dissection.md](dissection.md))."
+    ]
+
+
+def _detectors(store: Store, groups: tuple[list[str], list[str]]) -> list[str]:
+    counts = _detector_counts(store, groups)
+    if not counts:
+        return []
     layers = list(store.layers(groups[0][0]))
     rows = [
         [layer, *(_spread((counts[model][position] for model in models), ".1f") for models in groups)]
@@ -172,26 +228,3 @@ def _detectors(store: Store, groups: tuple[list[str], list[str]]) -> list[str]:
     ]
     rows.append(["all", *(_spread((sum(counts[model]) for model in models), ".1f") for models in groups)])
     return ["Detectors of the eleven colours:", "", *table(["layer", "standard", "robust"], rows)]
-
-
-def _attribution(store: Store, groups: tuple[list[str], list[str]]) -> list[str]:
-    """Return the scores of attribution by family of methods; nothing where none were made."""
-    if any(store.attribution(model) is None for models in groups for model in models):
-        return []
-    known = explained(store)
-    body = []
-    for family in FAMILIES:
-        rows = [[row for row in known if row.family == family and row.model in models] for models in groups]
-        if all(rows):
-            body.append([family, *(", ".join(_mean(of_group, name) for of_group in rows) for name in SCORED)])
-    images = min(row.images for row in known)
-    return [
-        f"Attribution ([explainability.md](explainability.md)) of {images} images for each network, means over methods "
-        "and networks, S and R. A method that says more than the controls has a higher insertion and a lower deletion:",
-        "",
-        *table(["", *(SCORES[name].title for name in SCORED)], body),
-    ]
-
-
-def _mean(rows: Sequence[Explained], name: str) -> str:
-    return f"{sum(row.scores[name].mean for row in rows) / len(rows):.3f}"

@@ -1,11 +1,13 @@
 """Write docs/photo-pair.md: a description of the pair on photos and everything measured on it.
 
     python -m benchmarks.photo_pair --store photo.zarr --images cifar10:test [--limit 2000] [--cue-conflict STIMULI] \
-                                    [--ood edge=STIMULI]... [--seeds NETWORKS] [--write docs/photo-pair.md]
+                                    [--ood edge=STIMULI]... [--seeds NETWORKS [--attribution STORE]] \
+                                    [--write docs/photo-pair.md]
 
 NETWORKS is a folder with pairs of other seeds (photo-s-1.safetensors, photo-r-1.safetensors, ...). Makes a store for
-each pair where it is not there yet, beside the first, and reads everything from them but the check of the robust
-accuracies, by another package's attack. The recipe and the log of the training are read from the networks' files.
+each pair where it is not there yet, beside the first, and with `--attribution` one with attribution maps of all
+networks. Reads everything from them but the check of the robust accuracies, by another package's attack. The recipe and
+the log of the training are read from the networks' files.
 """
 
 import argparse
@@ -18,10 +20,13 @@ from torch import Tensor
 
 from benchmarks.docs_tables import pair_table
 from benchmarks.pair_training import command, log, minutes, publish, table, trained
-from benchmarks.photo_families import families, members
+from benchmarks.photo_attribution import METHODS as ATTRIBUTION_METHODS
+from benchmarks.photo_attribution import STEPS as ATTRIBUTION_STEPS
+from benchmarks.photo_families import Families, family_claims, family_section, members, open_families
 from shapebias.core.analysis.accuracy import Accuracy, accuracies
 from shapebias.core.analysis.dissection import count_detectors
 from shapebias.core.analysis.ood import ood_accuracies
+from shapebias.core.attribution.choice import parse_choices
 from shapebias.core.paper import PHOTO_PAIR
 from shapebias.core.paper.claims import ClaimVerdict, claims_of
 from shapebias.core.shape_bias.observers import bias_text, choice_text, choices_of, observe, published_beside
@@ -67,8 +72,7 @@ def make_store(options: argparse.Namespace, path: Path, models: Sequence[str], e
             images=options.images,
             store=path,
             limit=options.limit,
-            passes=parse_passes("all,attribution"),
-            attribution_images=options.attribution_images,
+            passes=parse_passes("all"),
             attacks=tuple(parse_attack(f"l2:{epsilon:g}") for epsilon in epsilons),
             cue_conflict=options.cue_conflict,
             ood=parse_sets(options.ood),
@@ -78,13 +82,35 @@ def make_store(options: argparse.Namespace, path: Path, models: Sequence[str], e
     return open_store(str(path))
 
 
-def family_section(options: argparse.Namespace) -> list[str]:
-    """Return the section on pairs of other seeds; nothing where there are none."""
+def attribution_store(options: argparse.Namespace, models: Sequence[str]) -> Store:
+    """Return the store at `--attribution`; where it is not there, it is made by a run of `models` with that pass."""
+    if not options.attribution.exists():
+        settings = Settings(
+            models=parse_specs(list(models)),
+            images=options.images,
+            store=options.attribution,
+            limit=2 * options.attribution_images,
+            passes=parse_passes("attribution"),
+            attribution=parse_choices(ATTRIBUTION_METHODS),
+            attribution_images=options.attribution_images,
+            attribution_steps=ATTRIBUTION_STEPS,
+        )
+        with console_progress() as progress:
+            print(precompute(settings, progress).text())
+    return open_store(str(options.attribution))
+
+
+def find_families(options: argparse.Namespace) -> Families | None:
+    """Return the pairs of all seeds, measured where they were not yet; None where there is only one seed."""
     pairs = members(options.seeds) if options.seeds else []
+    if not pairs:
+        return None
     stores = [options.store.with_stem(f"{options.store.stem}-{seed}") for seed in range(1, len(pairs) + 1)]
     for store, files in zip(stores, pairs, strict=True):
         make_store(options, store, [str(file) for file in files], [CHECKED])
-    return families([options.store, *stores]) if pairs else []
+    networks = [*PHOTO_PAIR, *(str(file) for files in pairs for file in files)]
+    attribution = attribution_store(options, networks) if options.attribution else None
+    return open_families([options.store, *stores], attribution)
 
 
 def training() -> list[str]:
@@ -237,9 +263,9 @@ def layers(store: Store) -> list[str]:
     ]
 
 
-def claims(store: Store, *, has_families: bool) -> list[str]:
-    """Return the paper's claims one by one."""
-    more = ": [networks of other seeds](#3-standard-and-3-robust-networks) say more" if has_families else ""
+def claims(store: Store, families: Families | None) -> list[str]:
+    """Return the lines of the section on the paper's claims, one by one."""
+    more = "" if families is None else ": [networks of other seeds](#3-standard-and-3-robust-networks) say more"
     claims = claims_of(store, *PHOTO_PAIR)
     rows = [[claim.finding, claim.measured, f"**{claim.verdict}**"] for claim in claims]
     by_verdict = {verdict: [claim.finding for claim in claims if claim.verdict is verdict] for verdict in ClaimVerdict}
@@ -257,13 +283,24 @@ def claims(store: Store, *, has_families: bool) -> list[str]:
             for verdict, names in by_verdict.items()
             if names
         ),
-        "- Not measured: that it detects lower-level concepts. The photos' pixels are labelled with colours only "
-        "([dissection.md](dissection.md)).",
+        "",
+        *(
+            _without_families()
+            if families is None
+            else ["Over networks of several seeds:", "", *family_claims(families)]
+        ),
         "",
         "A claim about layers is *shown* where it holds for the means of all of them, *reversed* where it holds for "
         "none. It is one pair of one seed, so that no verdict is more than what these two networks do "
         f"([simplicity.md](simplicity.md)){more}.",
         "",
+    ]
+
+
+def _without_families() -> list[str]:
+    return [
+        "Not measured: that it detects lower-level concepts. The photos' pixels are labelled with colours only "
+        "([dissection.md](dissection.md))."
     ]
 
 
@@ -276,22 +313,24 @@ def main() -> None:
     parser.add_argument("--checked", type=int, default=500, help="images that the other attack is tried on")
     parser.add_argument("--cue-conflict", metavar="IMAGES")
     parser.add_argument("--ood", metavar="NAME=IMAGES", action="append", default=[])
-    parser.add_argument("--attribution-images", type=int, default=32)
+    parser.add_argument("--attribution", type=Path, metavar="STORE", help="the store of all networks' attribution maps")
+    parser.add_argument("--attribution-images", type=int, default=100)
     parser.add_argument("--seeds", type=Path, help="the folder of the pairs of other seeds")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     store = make_store(options, options.store, PHOTO_PAIR, EPSILONS)
+    families = find_families(options)
     lines = [
         *INTRODUCTION.splitlines(),
         "",
-        *claims(store, has_families=options.seeds is not None),
+        *claims(store, families),
         *training(),
         *accuracy_tables(store),
         *checked_attacks(options),
         *cue_conflict(store),
         *out_of_distribution(store),
         *layers(store),
-        *family_section(options),
+        *([] if families is None else family_section(families)),
         "## Log",
         "",
         *(line for name in PHOTO_PAIR for line in log(name)),

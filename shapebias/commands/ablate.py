@@ -104,6 +104,10 @@ def ablate(
     if units is None:
         if keep:
             raise UsageError("--keep needs units to keep: name them with --units")
+        if any(option is not None for option in (images, labels, cue_conflict, stimuli, categories, model, limit)):
+            raise UsageError(
+                "without --units the store's own scores are summed up: leave out images, models and limits"
+            )
         _summary(opened, plot, as_json)
         return
     if plot is not None:

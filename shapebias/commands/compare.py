@@ -31,7 +31,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="NAME=MODEL,MODEL,...",
-            help="A group of networks of one kind. Give it twice, to test whether the two groups differ.",
+            help="A group of networks of one kind. Give two of them: it is tested whether they differ.",
         ),
     ] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Compare only this metric. Repeatable.")] = None,

@@ -44,8 +44,8 @@ def plot(
         list[str] | None,
         typer.Option(
             metavar="MODEL=NORM:EPSILON",
-            help="The attack that a model was trained against, for the figure robustness: R=l2:3, R=linf:4/255 or "
-            "S=l2:0. Repeatable.",
+            help="The attack that a model was trained against, for the figure robustness: R=l2:3 or R=linf:4/255, "
+            "and S=l2:0 for none. Repeatable.",
         ),
     ] = None,
     score: Annotated[

@@ -158,7 +158,8 @@ def precompute(
         str | None,
         _shape(
             metavar="IMAGES",
-            help="Cue-conflict images, named like cat/cat1-elephant2.png, to measure the shape bias on.",
+            help="Cue-conflict images to measure the shape bias on, named like cat/cat1-elephant2.png (shape cat, "
+            "texture elephant).",
             show_default="the built-in ones for the built-in networks",
         ),
     ] = None,
@@ -174,8 +175,8 @@ def precompute(
         str,
         _shape(
             metavar="native|model",
-            help="How images of --cue-conflict and --ood are prepared: as they are, resized only for an input of "
-            "another size (native), or by the network's own resize and crop (model).",
+            help="How images of --cue-conflict and --ood are prepared. native: as they are, resized only for an "
+            "input of another size; model: by the network's own resize and crop.",
         ),
     ] = "native",
     categories: Annotated[Path | None, _shape(metavar="FILE", help=CATEGORIES_HELP)] = None,

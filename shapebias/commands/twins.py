@@ -22,7 +22,9 @@ def twins(
     model: OnlyModelOption = None,
     limit: Annotated[
         int,
-        typer.Option(min=1, help="List at most this many units of the same layer, and of all other layers together."),
+        typer.Option(
+            min=1, help="List at most this many units of each model's layer of the same name, and of its other layers."
+        ),
     ] = 3,
     as_json: JsonOption = False,
 ) -> None:

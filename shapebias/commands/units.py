@@ -32,7 +32,7 @@ def units(
         ),
     ] = None,
     sort: Annotated[str | None, typer.Option(metavar="METRIC", help="Sort by this metric, the largest first.")] = None,
-    ascending: Annotated[bool, typer.Option("--ascending", help="Sort with the smallest first.")] = False,
+    ascending: Annotated[bool, typer.Option("--ascending", help="With --sort: the smallest first.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Show only the first units, at most this many.")] = None,
     form: Annotated[
         str, typer.Option("--format", metavar="table|json|csv|parquet", help="The format of the output.")
@@ -50,6 +50,8 @@ def units(
         raise UsageError(f"no --format {printable(form)}: there are {', '.join(FORMATS)}")
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet cannot be shown in a terminal: name a file with -o")
+    if ascending and sort is None:
+        raise UsageError("--ascending is for the order of --sort METRIC: name a metric")
     opened = open_store(store)
     saved = saved_filters() if "@" in (condition or "") else None
     table = select_units(load_units(opened, model, layer), condition, sort, ascending, saved=saved)

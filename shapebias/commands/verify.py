@@ -7,6 +7,7 @@ import typer
 
 from shapebias.commands.common import Group, command, count, share_processors
 from shapebias.commands.options import DeviceOption, JsonOption, StoreArgument, WorkersOption
+from shapebias.core.errors import UsageError
 from shapebias.core.remote import local_path
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ def verify(
         ),
     ] = 0,
     images: Annotated[
-        str | None, typer.Option(metavar="IMAGES", help="Where the images are now, if they have moved.")
+        str | None, typer.Option(metavar="IMAGES", help="With --sample: where the images are now, if they have moved.")
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", metavar="SPEC", help=r"LABEL=SOURCE\[@CHECKPOINT] of a network that has moved. Repeatable."
+            "--model",
+            metavar="SPEC",
+            help=r"With --sample: LABEL=SOURCE\[@CHECKPOINT] of a network that has moved. Repeatable.",
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -44,6 +47,8 @@ def verify(
     """Check a store: that its files are whole, its numbers make sense, and the networks still give them."""
     from shapebias.core.analysis.verify import verify_store
 
+    if not sample and (images is not None or model):
+        raise UsageError("--images and --model are for --sample N, which computes units again")
     path = local_path(store, "verified")
     report = verify_store(path)
     if sample:

@@ -102,6 +102,18 @@ class Runner:
         decided: NDArray[np.int32] = scores.argmax(1).int().cpu().numpy()
         return decided
 
+    def decide_with_probability(self, scores: Tensor | None) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return what `decide` does, and the softmax probabilities of these outputs, float32 [B], in one transfer.
+
+        Both are empty where the network gives no scores.
+        """
+        if scores is None or self.outputs is None:
+            return np.zeros(0, np.int32), np.zeros(0, np.float32)
+        output = scores.argmax(1)
+        probability = scores.float().softmax(1).gather(1, output[:, None])[:, 0]
+        both = torch.stack([output.double(), probability.double()]).cpu().numpy()
+        return both[0].astype(np.int32), both[1].astype(np.float32)
+
     def of_versions(self, give: Callable[[Pixels], list[NDArray[Any]]], pixels: Pixels) -> list[NDArray[Any]]:
         """Return the arrays [N, ...] that `give` returns for images uint8 [N, H, W, 3], joined.
 

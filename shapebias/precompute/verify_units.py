@@ -196,9 +196,10 @@ def _measure(prepared: _Prepared, units: list[Unit]) -> dict[Unit, _PlainUnit]:
 
 
 def _precision(store: Store) -> Precision:
-    """Return the precision in which a store was made; the precision's tolerances say which differences are no errors.
+    """Return the precision in which a store was made, whose tolerances `_compare` allows; float32 where none is named.
 
-    Even in float32, networks round differently on other machines, and with other batch sizes.
+    Even in float32, networks round differently on other machines, and with other batch sizes. Raises UsageError for a
+    precision that this version does not know.
     """
     device, settings = (store.attributes.get(name) for name in ("device", "settings"))
     device_facts = device if isinstance(device, dict) and device else {}

@@ -241,14 +241,17 @@ class StoreWriter:
         group, axes = self._root.require_group(f"models/{model}"), ("filter", "colour", "filter_y", "filter_x")
         create(group, "filters", kernels, axes, chunk=kernels.shape)
 
-    def decisions(self, model: str, decision: NDArray[np.int32], target: NDArray[np.int32]) -> None:
-        """Write a model's decision for every probe image, and the right output, -1 = none: int32 [images] each; nothing
-        where `decision` is empty, as the network decides nothing.
+    def decisions(
+        self, model: str, decision: NDArray[np.int32], target: NDArray[np.int32], probability: NDArray[np.float32]
+    ) -> None:
+        """Write a model's decision for every probe image, and the right output, -1 = none: int32 [images] each; and the
+        softmax probability of the decision, float32 [images]. Nothing where the network decides nothing (all empty).
         """
         group = self._root.require_group(f"models/{model}")
         if len(decision):
             create(group, "decision", decision, ("image",), chunk=_LIST)
             create(group, "target", target, ("image",), chunk=_LIST)
+            create(group, "probability", probability, ("image",), chunk=_LIST)
 
     def distortions(self, model: str, decisions: dict[str, NDArray[np.int32]]) -> None:
         """Write a model's decisions for every distorted probe image: int32 [images] by the distortion's name."""

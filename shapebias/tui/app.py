@@ -222,7 +222,8 @@ def run_explorer(store: Store, start: Unit | None, graphics: str, debug_stats: b
     graphics:     a value of `Graphics`, or `auto` for the best that the terminal has
     debug_stats:  see `Panes`
 
-    Raises UsageError for other graphics, ShapebiasError where a mistake in the program ends the explorer.
+    Raises UsageError for other graphics, and ShapebiasError where a damaged store or a mistake in the program ends the
+    explorer.
     """
     terminal = query_terminal()
     Explorer(store, start, terminal, terminal.choose(graphics), debug_stats=debug_stats).run_to_end()

@@ -63,7 +63,10 @@ class Session:
 
     @cached_property
     def attributions(self) -> Attributions:
-        """The attribution maps of the store, read at the first use. Raises StoreError."""
+        """The attribution maps of the store; without any, its `images` are empty.
+
+        All but the maps themselves is read at the first use. Raises StoreError.
+        """
         return Attributions(self.store)
 
     def new_attribution_view(self, more: str) -> AttributionView:

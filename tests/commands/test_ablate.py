@@ -92,6 +92,7 @@ def test_mistakes_are_one_line(ablated: Path, small_store: Path, image_folder: P
     assert "selects every unit of demo-r" in fails(2, "ablate", ablated, "--units", "unit >= 0")
     assert "at column" in fails(2, "ablate", ablated, "--units", "max >")
     assert "name them with --units" in fails(2, "ablate", ablated, "--keep")
+    assert "leave out images, models and limits" in fails(2, "ablate", ablated, "--limit", 5)
     assert "has no ablation scores" in fails(1, "ablate", small_store)
     assert "figures are written as" in fails(2, "ablate", ablated, "--plot", tmp_path / "scores.txt")
     assert "no model" in fails(2, "ablate", ablated, "--units", "unit = 0", "--model", "Other=alexnet")

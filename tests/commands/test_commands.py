@@ -98,6 +98,10 @@ def test_units_agree_in_every_format(small_store: Path, tmp_path: Path) -> None:
     assert [record["std"] for record in records] == sorted(every.tolist(), reverse=True)[:5]
 
 
+def test_ascending_without_a_metric_is_one_line(small_store: Path) -> None:
+    assert "--ascending is for the order of --sort METRIC" in fails(2, "units", small_store, "--ascending")
+
+
 def test_units_ascending(small_store: Path) -> None:
     records = json.loads(succeeds("units", small_store, "--sort", "max", "--ascending", "--format", "json"))
     values = [record["max"] for record in records]

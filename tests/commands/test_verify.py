@@ -19,6 +19,7 @@ from shapebias.precompute.progress import Silent
 from shapebias.precompute.run import precompute
 from shapebias.precompute.runner import Runner
 from shapebias.precompute.settings import Settings
+from tests.support.cli import fails
 from tests.support.layer_values import set_values
 
 Run = Callable[..., tuple[int, str]]
@@ -147,3 +148,8 @@ def test_units_are_computed_in_smaller_parts_where_memory_is_short(
     code, output = verify(small_store, "--sample", 70, "--workers", 0)
     assert refused
     assert (code, "70 units computed again: all right" in output) == (0, True), output
+
+
+@pytest.mark.parametrize("option", [("--images", "photos"), ("--model", "Tiny=alexnet")])
+def test_options_of_the_sample_need_one(small_store: Path, option: tuple[str, str]) -> None:
+    assert "are for --sample N" in fails(2, "verify", small_store, *option)

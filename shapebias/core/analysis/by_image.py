@@ -116,8 +116,7 @@ class Verdict(StrEnum):
 class Decision:
     """The class or category that a model decides for. `verdict` is None where the right answer is unknown.
 
-    `probability` is the softmax probability of the class; None where the store does not have it: it is known of images
-    with attribution maps that explain the decision.
+    `probability` is the softmax probability of the class; None for categories, and in stores made before it was kept.
     """
 
     name: str
@@ -260,16 +259,15 @@ def _decision(store: Store, model: str, row: int) -> Decision | None:
         return None
     output, right = int(decision[row]), int(target[row])
     verdict = None if right < 0 else Verdict.RIGHT if output == right else Verdict.WRONG
-    return Decision(_output_name(store, target, output), verdict, _probability(store, model, row, output))
+    return Decision(_output_name(store, target, output), verdict, _probability(store, model, row))
 
 
-def _probability(store: Store, model: str, row: int, output: int) -> float | None:
-    """Return the softmax probability of an output for an image, None where the store does not have it."""
-    attribution = store.attribution(model)
-    explained = None if attribution is None else attribution.row(row)
-    if attribution is None or explained is None or attribution.target[explained] != output:
+def _probability(store: Store, model: str, row: int) -> float | None:
+    """Return the softmax probability of the decision for an image, None where the store does not have it."""
+    path = f"models/{model}/probability"
+    if not store.has(path):
         return None
-    probability = float(attribution.probability[explained])
+    probability = float(store.read(path, shape=[len(store.labels)])[row])
     return None if math.isnan(probability) else probability
 
 
@@ -296,7 +294,11 @@ def _output_name(store: Store, target: NDArray[np.int32], output: int) -> str:
 
 
 def _is_imagenet(store: Store, target: NDArray[np.int32]) -> bool:
-    """Return whether a model's outputs are ImageNet's classes, as far as `target`, the images' right outputs, shows."""
+    """Return whether a model's outputs are ImageNet's classes; False where no image shows it.
+
+    target: int32 [images], the right output for each probe image, -1 where it is unknown, to be compared with the
+    image's class in the store
+    """
     wnids, ids = imagenet.wnids(), store.attributes_of(schema.PROBE).get("class_ids", [])
     outputs, rows = np.unique(target, return_index=True)
     pairs = [pair for pair in zip(outputs.tolist(), store.labels[rows].tolist(), strict=True) if min(pair) >= 0]

@@ -39,7 +39,7 @@ _EXPECTED = {  # the data type and the number of axes of an array, by a pattern 
     r"models/[^/]+/adversarial/right": ("uint8", 2),
     r"models/[^/]+/filters": ("float32", 4),
     r"images/attribution/image|models/[^/]+/attribution/target": ("int32", 1),
-    r"models/[^/]+/attribution/probability": ("float32", 1),
+    r"models/[^/]+/(attribution/)?probability": ("float32", 1),
     r"models/[^/]+/attribution/(scale|gap)": ("float32", 2),
     r"models/[^/]+/attribution/maps/[^/]+": ("float16", 3),
     r"models/[^/]+/attribution/scores/overlap": ("float32", 3),
@@ -198,6 +198,9 @@ def _check_models(store: Store, report: VerifyReport) -> None:
             path = f"models/{model}/{name}"
             if store.has(path):
                 report.check_range(path, store.read(path, shape=[images]), -1)
+        path = f"models/{model}/probability"
+        if store.has(path):
+            report.check_range(path, store.read(path, shape=[images]), 0, 1 + 1e-5)
         for layer in store.layers(model):
             try:
                 _check_layer(store, model, layer, report)

@@ -204,7 +204,7 @@ def _units(store: Store, label: str) -> int:
 
 
 def _about_layers(store: Store, units: Sequence[Unit]) -> str:
-    """Return a line on the layers that units are in."""
+    """Return a line with the number of units and the map size of each layer that `units` are in."""
     layers = dict.fromkeys((unit.model, unit.layer) for unit in units)
     facts = []
     for model, name in layers:

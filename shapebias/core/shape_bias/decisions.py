@@ -67,7 +67,7 @@ class Stimuli:
 
     used:            int64 [images], the indices of the files that can be used
     shape, texture:  int32 [images], the indices of their categories; equal in images without a conflict
-    unusable:        (name, reason) of every file that cannot
+    unusable:        (name, reason) of every file that cannot be used
     others:          number of files that are left out, but not unusable: those of categories that do not take part
     """
 

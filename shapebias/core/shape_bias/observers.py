@@ -125,8 +125,8 @@ def observe_among(
 
 
 def choice_text(categories: Sequence[str]) -> str:
-    """Return a line that explains the rows of a table whose source ends in `7 categories`: which these are, and how
-    many decisions by shape chance would give.
+    """Return a line that explains the rows of a table whose source ends in `7 categories`: which these are, and the
+    share of decisions by shape that chance would give.
     """
     names, share = printable(", ".join(categories), 400), 1 / len(categories)
     return (

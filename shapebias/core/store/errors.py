@@ -9,13 +9,12 @@ from shapebias.core.text import printable
 class StoreError(ShapebiasError):
     """The store cannot be read: it is missing, has another format or version, is damaged, or memory is short.
 
-    path:    the store's folder or URL
-    where:   the position inside the store; empty where it is unknown or the whole store is meant
-    problem: what is wrong there
+    text:     the whole line for the user
+    path:     the store's folder or URL
+    where:    the position inside the store; empty where it is unknown or the whole store is meant
+    problem:  what is wrong there; `text` where it is not given
 
-    text:   the whole line for the user
-
-    `where` and `problem` are printable; `what` is `text` where it is not given.
+    `where` and `problem` are printable.
     """
 
     def __init__(self, text: str, path: Path | str, *, where: str = "", problem: str = "") -> None:
@@ -26,7 +25,7 @@ class StoreError(ShapebiasError):
 
 
 def damaged(path: Path | str, problem: str, where: str = "") -> StoreError:
-    """Return the error for a damaged store: one line, `PATH is damaged at WHERE: PROBLEM`. `what` must be printable."""
+    """Return the error for a damaged store: one line, `PATH is damaged at WHERE: PROBLEM`; that must be printable."""
     where = printable(where)
     at = f" at {where}" if where else ""
     return StoreError(f"{store_name(path)} is damaged{at}: {problem}", path, where=where, problem=problem)

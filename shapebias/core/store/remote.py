@@ -138,7 +138,7 @@ class RemoteFiles(FsspecStore):
 
 
 def _length(byte_range: "ByteRequest", size: int) -> int:
-    """Return the most bytes that may answer a request; `size`, the bytes that came, for one up to the file's end."""
+    """Return how many bytes a request's answer may have; `size`, those that came, where it asks for all to the end."""
     if isinstance(byte_range, RangeByteRequest):
         return byte_range.end - byte_range.start
     return byte_range.suffix if isinstance(byte_range, SuffixByteRequest) else size

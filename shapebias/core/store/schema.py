@@ -36,6 +36,7 @@ models/LABEL/              attributes: see Model, with the facts of every layer.
   cue_conflict/decision    int32 [images], index into categories, -1 = none; images of images/cue-conflict
   ood/SET                  int32 [images], index into categories, -1 = none; images of images/ood/SET
   decision, target         int32 [images]: the output that the network decides for, and the right one, -1 = none
+  probability              float32 [images]: the softmax probability of `decision`; early stores lack it
   distortions/NAME         int32 [images]: the output that it decides for, shown the distorted image; -1 = the image
                            has no such version
   adversarial/right        uint8 [attacks, images]: 1 = right in spite of the attack; attributes: attacks

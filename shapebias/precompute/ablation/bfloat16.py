@@ -1,4 +1,4 @@
-"""Decisions for many rows (images, each without one unit) in bfloat16, checked in float32 wherever rounding could
+"""Decisions for many rows (images, each without one unit) in bfloat16, checked exactly wherever rounding could
 change one.
 """
 
@@ -66,13 +66,15 @@ def category_choice(mapping: Mapping[str, Sequence[int]]) -> DecisionRule:
 
 
 class Bfloat16Check:
-    """Finds float32's decisions for rows, most of which have a known decision that does not change.
+    """Finds decisions for rows, most of which have a known decision that does not change, as exactly as the device is
+    set to compute (float32, TF32, or half precision where `--precision` says so).
 
-    All rows are run in bfloat16, some random ones in float32 too. A row keeps its known decision where that is ahead by
-    more than `_SAFETY` times the largest error of a lead among the rows that were run in both precisions. The other
-    rows are run in float32: their decisions count, and their errors can raise that bound, until no row is unsure. So
-    bfloat16 only ever says that nothing changed. Where it saves no time it is given up; `given_up` says why, else it is
-    None. Of the `rows` that were run in bfloat16 since `begin`, `again` were run in float32, too.
+    On a device that computes in float32 or TF32, all rows are run in bfloat16, some random ones exactly too. A row
+    keeps its known decision where that is ahead by more than `_SAFETY` times the largest error of a lead among the rows
+    that were run in both precisions. The other rows are run exactly: their decisions count, and their errors can raise
+    that bound, until no row is unsure. So bfloat16 only ever says that nothing changed. Where it saves no time it is
+    given up; `given_up` says why, else it is None. Of the `rows` that were run in bfloat16 since `begin`, `again` were
+    run exactly, too. On a device of half precision all rows are run once, in that.
     """
 
     def __init__(self, network: nn.Module, device: Device, room: int) -> None:
@@ -91,10 +93,10 @@ class Bfloat16Check:
         """Reset the check for other images and another rule."""
         self._error = self._row_seconds = 0.0
         self.given_up: str | None = None
-        self.rows = self.again = 0  # rows run in bfloat16, and rows of these also run in float32
+        self.rows = self.again = 0  # rows run in bfloat16, and rows of these also run exactly
 
     def share(self) -> str:
-        """Return the share of the rows that was run in float32, as text, with the reason where bfloat16 was given up.
+        """Return the share of the rows that was run exactly, as text, with the reason where bfloat16 was given up.
 
         `rows` must not be 0.
         """
@@ -123,7 +125,7 @@ class Bfloat16Check:
             yield
 
     def decide(self, rows: "DecisionRows") -> None:
-        """Set the rows' `decided` to float32's decisions."""
+        """Set the rows' `decided` to the decisions in the device's own precision."""
         if not self._possible or self.given_up is not None or len(rows.known) < _LEAST:
             rows.run_exactly(rows.unsure(0.0))
             return
@@ -138,7 +140,7 @@ class Bfloat16Check:
             self.given_up = "too few rows were certain"
 
     def _sample(self, rows: "DecisionRows") -> None:
-        """Run some random rows in float32, and measure how long one takes, if that is not known."""
+        """Run some random rows exactly, and measure how long one takes, if that is not known."""
         size = _LATER_SAMPLE if self.rows else self._first_sample(rows)
         drawn = torch.from_numpy(np.random.default_rng(0).permutation(len(rows.known))[:size]).to(self._device)
         if self._warms_up and not self._row_seconds:
@@ -173,7 +175,7 @@ class Bfloat16Check:
                 return
 
     def _bound(self, rows: "DecisionRows") -> float:
-        """Return the lead above which bfloat16's result is certain."""
+        """Return the lead above which bfloat16's decision counts: `_SAFETY` times the largest error since `begin`."""
         self._error = max(self._error, rows.largest_error())
         return _SAFETY * self._error
 
@@ -182,8 +184,8 @@ class DecisionRows:
     """Rows that probably have known decisions, and their results so far.
 
     known:    int64 [R] on the device, the decisions that they probably have
-    decided:  int32 [R], the decisions: the known ones, until a row is run in float32
-    done:     bool [R] on the device, whether a row was run in float32
+    decided:  int32 [R], the decisions: the known ones, until a row is run exactly
+    done:     bool [R] on the device, whether a row was run exactly: in the device's own precision
     most:     how many rows a forward takes
     """
 
@@ -198,20 +200,23 @@ class DecisionRows:
     ) -> None:
         """Prepare the rows.
 
-        scores:  returns float [r, classes] for the indices of r rows, int64 [r], at most `most` of them
-        choice:  the rule that turns these scores into decisions
-        known:   int32 [R]
+        scores:     returns float [r, classes] for the indices of r rows, int64 [r], at most `most` of them
+        choice:     the rule that turns these scores into decisions
+        decisions:  int32 [R], the decisions that the rows probably have
+        device:     the device that `scores` computes on
         """
         self.known = torch.from_numpy(decisions).to(device).long()
         self.decided, self.most = decisions.copy(), most
         self._scores, self._choice = scores, choice
         self.done = torch.zeros_like(self.known, dtype=torch.bool)
-        self._exact, self._rough = (  # lead of the known decision in float32 and in bfloat16; NaN: not run
+        self._exact, self._rough = (  # lead of the known decision, exact and in bfloat16; NaN: not run
             torch.full_like(self.known, torch.nan, dtype=torch.float32) for _ in range(2)
         )
 
     def run_exactly(self, rows: Tensor) -> None:
-        """Run the rows with these indices in float32; their `decided` is then final."""
+        """Run the rows with these indices in the device's own precision, outside `_bfloat16`: their `decided` is then
+        final, and their `done` is set.
+        """
         for some in _chunks(rows, self.most):
             scores = self._scores(some)
             self.decided[some.cpu().numpy()] = self._choice.decide(scores)
@@ -228,8 +233,8 @@ class DecisionRows:
         return float((self._rough - self._exact).abs().nan_to_num(0.0, posinf=torch.inf).max())
 
     def unsure(self, bound: float) -> Tensor:
-        """Return the indices of the rows, int64, that were not run in float32 and whose lead in bfloat16 is unknown or
-        not above `bound`.
+        """Return the indices of the rows, int64, that were not run exactly and whose lead in bfloat16 is unknown or not
+        above `bound`.
         """
         return (~((self._rough > bound) | self.done)).nonzero()[:, 0]
 

@@ -82,11 +82,12 @@ class _CallRecorder:
 
 
 class Rest:
-    """The computation of a network behind a layer, for any number of rows.
+    """The computation of a network behind a layer: call it with outputs of the layer, of any number of rows.
 
-    In a replay the network's own forward runs, but every module call that ended before the layer's returns a
-    placeholder of NaN at once, and the layer's call returns the given output. If the scores are then those of the whole
-    network, nothing else from before the layer is used: a shortcut around the layer would bring a NaN.
+    In a replay the network's own forward runs. Every module call that ended before the layer's, and gave one row for
+    each image, returns a placeholder of NaN at once; the layer's call returns the given output. If the scores are then
+    those of the whole network, nothing else from before the layer is used: a shortcut around the layer would bring a
+    NaN.
     """
 
     def __init__(self, network: nn.Module, layer: WatchedLayer, images: Tensor) -> None:

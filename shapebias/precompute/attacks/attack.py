@@ -67,7 +67,7 @@ class Attack:
 
 
 def parse_attack(text: str) -> Attack:
-    """Return the attack `NORM:EPSILON`, such as `l2:3` or `linf:0.016`, with 20 steps of 2.5 * epsilon / 20 each.
+    """Return the attack `NORM:EPSILON`, such as `l2:3` or `linf:4/255`, with 20 steps of 2.5 * epsilon / 20 each.
 
     Raises UsageError for a text of another form.
 
@@ -77,9 +77,9 @@ def parse_attack(text: str) -> Attack:
     """
     norm, _, number = text.partition(":")
     try:
-        epsilon = float(number)
+        epsilon = float(number.removesuffix("/255")) / (255 if number.endswith("/255") else 1)
     except ValueError:
         epsilon = -1.0
     if norm not in NORMS or not 0 < epsilon < float("inf"):
-        raise UsageError(f"--attack {printable(text)}: write NORM:EPSILON, such as l2:3 or linf:0.016")
+        raise UsageError(f"--attack {printable(text)}: write NORM:EPSILON, such as l2:3 or linf:4/255")
     return Attack.reaching(norm, epsilon, STEPS)

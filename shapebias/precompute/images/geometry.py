@@ -101,7 +101,7 @@ class Geometry:
 
     @property
     def key(self) -> str:
-        """A name for the geometry, such as `resize256-crop224-bilinear`: equal geometries have equal keys."""
+        """A name for the geometry, such as `resize256-crop224-bilinear`; one name prepares images in one way."""
         return f"resize{self.resize}-crop{self.crop}-{self.interpolation}"
 
     @property

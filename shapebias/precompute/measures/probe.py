@@ -25,7 +25,8 @@ CPU = torch.device("cpu")
 _BRIGHTEST = "brightest"  # array of uint8 [usable images of the shard]: the largest value of any pixel of an image
 _BLACK = 15  # an image is black where no pixel is brighter than this, of 255
 # Kinds of arrays in a part.
-_DECISION, _EMBEDDING, _SECONDS, _STATISTICS = "decision", "embedding", "seconds", "statistics"
+_DECISION, _PROBABILITY, _EMBEDDING = "decision", "probability", "embedding"
+_SECONDS, _STATISTICS = "seconds", "statistics"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,27 +98,30 @@ class ProbeMeasure:
             for section, layer, metrics in zip(sections, layers, noisy, strict=True):
                 variation: VariationResult = merged[section.name(_noise(number))].result()
                 metrics |= noisy_metrics(noise, variation.tv, layer.metrics["tv"])
-        decisions, seconds = [np.zeros(0, np.int32)], np.zeros(3)
+        decisions, probabilities, seconds = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)], np.zeros(3)
         for part in parts:
             seconds = seconds + part[Section(model).name(_SECONDS)]
             if Section(model).name(_DECISION) in part:
                 decisions.append(part[Section(model).name(_DECISION)])
-        return ProbeResult(layers, noisy, np.concatenate(decisions), seconds)
+                probabilities.append(part[Section(model).name(_PROBABILITY)])
+        return ProbeResult(layers, noisy, np.concatenate(decisions), np.concatenate(probabilities), seconds)
 
 
 @dataclass(frozen=True)
 class ProbeResult:
     """A model's results over all probe images that could be used.
 
-    layers:    the result of every layer; images in the top lists are positions in the listing
-    noisy:     for every layer, the metrics on noisy images by name, float32 [units]
-    decision:  int32 [images used], indices of outputs; empty where the network decides nothing
-    seconds:   float64 [3]: seconds of the pass and of the network alone, and the number of images in the latter
+    layers:       the result of every layer; images in the top lists are positions in the listing
+    noisy:        for every layer, the metrics on noisy images by name, float32 [units]
+    decision:     int32 [images used], indices of outputs; empty where the network decides nothing
+    probability:  float32 [images used], their softmax probabilities; empty likewise
+    seconds:      float64 [3]: seconds of the pass and of the network alone, and the number of images in the latter
     """
 
     layers: list[LayerResult]
     noisy: list[dict[str, NDArray[np.float32]]]
     decision: NDArray[np.int32]
+    probability: NDArray[np.float32]
     seconds: NDArray[np.float64]
 
 
@@ -195,9 +199,9 @@ class _ModelShard:
         runner, section = self._runner, Section(self._model)
         with runner.guarded(), self._time.running():
             activations = self._activation.run(runner.inputs(pixels), positions, labels, keys)
-            decided = runner.decide(activations.output)
+            decided, probability = runner.decide_with_probability(activations.output)
         if len(decided):
-            self._rows.add({section.name(_DECISION): decided})
+            self._rows.add({section.name(_DECISION): decided, section.name(_PROBABILITY): probability})
         self._rows.add({section.name(_EMBEDDING): activations.mean[-1]})
         for kind in self._measure.kinds:
             layers = {"max": activations.maximum, "mean": activations.mean}[kind]

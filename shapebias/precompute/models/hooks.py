@@ -109,9 +109,10 @@ class Watch:
             raise ShapebiasError(f"layer {name} does not run for all images: leave it out of --layers")
 
     def _changed(self, index: int, output: Tensor) -> Tensor | None:
-        """Show a layer's maps to `see`; return what replaces its output, None where that stays.
+        """Show `see` the maps of the layer at `index`; return what replaces its `output`, None where that stays.
 
-        Raises ValueError where the output has not the layer's units, or not one row for each image.
+        Raises ValueError where the output has not the layer's units, or not one row for each image; the output of a
+        layer of 0 units is not checked.
         """
         layer, layout = self._layers[index], self._layers[index].layout
         maps = layout.maps(output)

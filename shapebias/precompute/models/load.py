@@ -202,7 +202,9 @@ def _shipped(spec: ModelSpec) -> ModelSpec:
 
 
 def _normalized(preprocessing: Preprocessing, weights: Weights, name: str | None) -> Preprocessing:
-    """Return the preprocessing that the user gives, else the checkpoint's, else the network's usual one."""
+    """Return `preprocessing` with the normalisation `name` (a key of `NORMALIZATIONS`) where the user gives one, else
+    with the checkpoint's, else as it is. Its `origin` then says so.
+    """
     if name is not None:
         mean, std = NORMALIZATIONS[name]
         return replace(preprocessing, mean=mean, std=std, origin=f"preprocess={name}")

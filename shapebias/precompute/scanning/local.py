@@ -45,9 +45,11 @@ class LocalEngine:
         return [*self._halving.notes, *slower]
 
     def run(self, scan: Scan) -> Shards:
-        """Measure every shard of a scan that has no part in the folder, and return the parts of all shards.
+        """Measure the shards of a scan whose parts are not in the folder yet, and return the parts of all shards.
 
-        Raises ShapebiasError where a network fails, or images or parts cannot be read or written.
+        Images that cannot be used are left out, and listed in the result's `skipped`. Raises ShapebiasError where a
+        network fails, there is too little memory, workers do not start, a server cannot be reached, or a part
+        cannot be read or written.
         """
         start = time.perf_counter()
         stream = Stream(scan.image_set, self._settings, self._device, self._progress)

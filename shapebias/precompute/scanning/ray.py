@@ -94,9 +94,11 @@ class RayEngine:
             ray.kill(worker)
 
     def run(self, scan: Scan) -> Shards:
-        """Measure every shard of a scan that has no part in the folder, and return the parts of all shards.
+        """Measure the shards of a scan whose parts are not in the folder yet, and return the parts of all shards.
 
-        Raises ShapebiasError where a network fails, the cluster has no room for a worker, or a worker dies repeatedly.
+        Images that cannot be used are left out, and listed in the result's `skipped`. Raises ShapebiasError where a
+        network fails, there is too little memory, workers do not start or die repeatedly, a server cannot be reached,
+        or a part cannot be read or written.
         """
         stream = Stream(scan.image_set, self._settings, self._device, self._progress)
         batch_size = scan.batch_size(stream)

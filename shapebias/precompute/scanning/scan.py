@@ -131,9 +131,11 @@ class Engine(Protocol):
         """Remarks for the user on what was done so far, a line each."""
 
     def run(self, scan: Scan) -> Parts:
-        """Measure every shard of a scan that was not measured before, and return the parts of all shards.
+        """Measure the shards of a scan that were not measured before, and return the parts of all shards.
 
-        Raises ShapebiasError where a network fails, or images or parts cannot be read or written.
+        Images that cannot be used are left out, and listed in the result's `skipped`. Raises ShapebiasError where a
+        network fails, there is too little memory, workers do not start, a server cannot be reached, or a part
+        cannot be read or written.
         """
 
     def run_tasks(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:

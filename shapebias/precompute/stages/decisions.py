@@ -32,7 +32,7 @@ def decide(run: Run) -> None:
     """
     settings, inputs = run.settings, run.inputs
     for model in run.models:
-        run.writer.decisions(model.label, model.decision, model.target)
+        run.writer.decisions(model.label, model.decision, model.target, model.probe.probability)
         model.warning = explain_near_chance(run, model)
     if "distortions" in settings.passes:
         for model in run.models:

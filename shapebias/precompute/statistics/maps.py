@@ -90,7 +90,7 @@ class Maps:
 
     @property
     def pairing(self) -> Pairing:
-        """Return the pairings of positions for `apart`."""
+        """Return how positions of these maps are paired for `Reduction.apart`; `ImageBatch.drawn` draws the pairs."""
         return Pairing(self.positions)
 
     @cached_property

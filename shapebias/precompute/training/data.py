@@ -53,9 +53,9 @@ class TrainingImages:
 
 
 def read_images(image_set: ImageSet, geometry: Geometry, workers: int, progress: Reporter) -> TrainingImages:
-    """Return the images to learn from, decoded by `workers` processes if they fit into memory.
+    """Return the images to learn from, decoded here by `workers` processes if they fit into memory, else every epoch.
 
-    Raises UsageError for labels that nothing can be learned from, ShapebiasError where no image can be used.
+    Raises UsageError for labels that nothing can be learned from, ShapebiasError where no image decoded here is usable.
     """
     _check_labels(image_set)
     labels = torch.from_numpy(image_set.labels.astype(np.int64))

@@ -140,7 +140,7 @@ class _Run:
     def _learn(self, number: int) -> tuple[float, float]:
         """Train once on every image that is not held out, and return the images' mean loss and accuracy.
 
-        Raises ShapebiasError where the loss is not finite.
+        Raises ShapebiasError where the loss is not finite, or no batch had two images that can be used.
         """
         settings, device = self.settings, self.device
         seed = _seed(settings.seed, number)
@@ -166,7 +166,9 @@ class _Run:
             total += self._step(batch, labels)
             seen += len(labels)
             self._progress.advance(len(labels))
-        loss, right = (total / max(seen, 1)).tolist()
+        if seen == 0:
+            raise ShapebiasError(f"no two images could be used in epoch {number}: give images that can be decoded")
+        loss, right = (total / seen).tolist()
         if not math.isfinite(loss):
             raise ShapebiasError(
                 f"the loss became NaN or infinite in epoch {number}: try a lower --learning-rate, with --overwrite"

@@ -106,7 +106,9 @@ class ModelScreen(ReadingScreen):
         return lines
 
     def _bias(self, width: int) -> list[Text]:
-        """Return the shape bias of each model and person with its interval, then a line of marks for each category."""
+        """Return the shape bias of each model, and of people together, with its interval; then for each category a line
+        that marks where they are between texture and shape, and notes below it. Without a model's bias only a hint.
+        """
         models = [observer for observer in self._observers if not observer.is_people]
         if not models:
             return [_missing("shape bias", "--cue-conflict DIR")]

@@ -1,6 +1,7 @@
 """The units that fire on one image, and the models' decisions for it."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ import pytest
 import zarr
 
 from shapebias.core import imagenet
-from shapebias.core.analysis.accuracy import clean_decisions
 from shapebias.core.analysis.by_image import (
     ImageList,
     ImageName,
@@ -224,21 +224,24 @@ def test_the_text_has_the_numbers_of_the_record(store: Store) -> None:
     lines = image_text(image, results).splitlines()
     units = [unit for units in record["models"][0]["layers"].values() for unit in units]
     assert [line.split()[0] for line in lines[3:]] == [unit["unit"] for unit in units]
-    assert lines[1] == f"Tiny: predicts {record['models'][0]['decision']} ({record['models'][0]['verdict']})"
+    model = record["models"][0]
+    facts = f"{model['verdict']}, {model['probability']:.2f}"
+    assert lines[1] == f"Tiny: predicts {model['decision']} ({facts})"
 
 
-def test_a_probability_is_told_where_maps_explain_the_decision(attributed_store: Path) -> None:
-    store = open_store(attributed_store)
-    attribution = store.attribution("Tiny")
-    assert attribution is not None
-    decision, _ = clean_decisions(store, "Tiny")
-    told = {}
-    for number in range(len(store.image_paths)):
+def test_the_probability_of_every_decision_is_told(small_store: Path) -> None:
+    store = open_store(small_store)
+    stored = store.read("models/Tiny/probability", shape=[len(store.image_paths)])
+    for number, probability in enumerate(stored.tolist()):
         decided = decisions_on(store, probe_image(store, number))["Tiny"]
-        if decided.probability is not None:
-            told[number] = decided.probability
-            assert decision_text(decided).endswith(f", {decided.probability:.2f})")
-    rows = zip(attribution.image.tolist(), attribution.target.tolist(), attribution.probability.tolist(), strict=True)
-    expected = {image: probability for image, target, probability in rows if target == decision[image]}
-    assert told == expected
-    assert len(told) < len(store.image_paths)
+        assert decided.probability == probability
+        assert decision_text(decided).endswith(f", {probability:.2f})")
+
+
+def test_stores_of_earlier_versions_have_no_probability(attributed_store: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(attributed_store, tmp_path / "early.zarr")
+    shutil.rmtree(path / "models/Tiny/probability")
+    store = open_store(path)
+    decided = decisions_on(store, probe_image(store, 0))["Tiny"]
+    assert decided.probability is None
+    assert not decision_text(decided).endswith("1.00)")

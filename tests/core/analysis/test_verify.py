@@ -31,6 +31,7 @@ def change(store: Path, path: str, index: tuple[int, ...], value: float) -> None
     [
         ("images/probe/label", (3,), 99, "of 10 classes"),
         ("models/Tiny/decision", (3,), -7, "where -1 is possible"),
+        ("models/Tiny/probability", (3,), 1.5, "where 0 to 1.00001 is possible"),
         ("Tiny/block1/top/image", (2, 1), 5000, "where -1 to 49 is possible"),
         ("Tiny/block1/top/position", (2, 1, 0), 77, "is possible"),
         ("Tiny/block1/top/value", (2, 0), 77, "not the unit's max"),

@@ -146,3 +146,14 @@ def test_what_cannot_be_explained_is_said_and_the_rest_is(
     assert "  attribution of 45 images (output: label): random, center" in store_text(store).splitlines()
     report = verify_store(path)
     assert (report.wrong, report.notes) == ([], [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["Tiny", "Other"])
+def test_decisions_are_stored_with_their_probabilities(plain_run: PlainRun, model: str) -> None:
+    scores = plain_run.scores(model, plain_run.pixels).astype(np.float64)
+    chances = np.exp(scores - scores.max(1, keepdims=True))
+    expected = chances.max(1) / chances.sum(1)
+    stored = plain_run.store.read(f"models/{model}/probability", shape=[len(expected)])
+    assert stored.dtype == np.float32
+    np.testing.assert_allclose(stored, expected, rtol=1e-5)

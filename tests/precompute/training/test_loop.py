@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,10 @@ def read(path: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
     wave = 128 + 60 * np.sin(np.arange(64) * 0.8 + rng.uniform(0, 6))
     stripes = wave[None, :, None] if number % 2 else wave[:, None, None]
     return np.clip(stripes + rng.normal(0, 20, (64, 64, 3)), 0, 255).astype(np.uint8)
+
+
+def damaged(path: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    raise OSError("truncated")
 
 
 def images(count: int = 30) -> ImageSet:
@@ -128,6 +133,16 @@ def test_images_decoded_every_epoch_give_the_same(tmp_path: Path, monkeypatch: p
     again = train(settings(tmp_path / "again.safetensors", epochs=1), Silent())
     first, second = weights(kept.output), weights(again.output)
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 30])
+def test_images_of_which_none_can_be_used_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    monkeypatch.setattr(training_data, "_MEMORY", memory)
+    with pytest.raises(ShapebiasError, match=r"none of the images|no two images could be used in epoch 1"):
+        train(settings(tmp_path / "a.safetensors", images=replace(images(), read=damaged)), Silent())
+    assert not (tmp_path / "a.safetensors").exists()
 
 
 def test_a_checkpoint_of_other_settings_is_refused_naming_the_differences(tmp_path: Path) -> None:

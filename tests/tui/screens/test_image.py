@@ -62,7 +62,7 @@ async def test_enter_twice_shows_the_strongest_image_with_its_map(store: Store) 
         )
         assert named == f"{store.image_name(int(top.image[0]))}  {store.class_of(int(top.image[0]))}"
         decision = decisions_on(store, screen.image)["Tiny"]
-        assert decided == f"Tiny predicts {decision.name} ({decision.verdict})"
+        assert decided == f"Tiny predicts {decision.name} ({decision.verdict}, {decision.probability:.2f})"
         await pilot.press("escape")
         assert isinstance(app.screen, ZoomScreen)
         await pilot.press("escape")

@@ -1,6 +1,7 @@
 """Downloads files and checks them."""
 
 import hashlib
+from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -18,30 +19,32 @@ _PATIENCE = 30  # seconds without a byte
 def download(url: str, path: Path, *, md5: str, title: str, progress: Reporter) -> None:
     """Write the file at a URL to `path`, and tell `progress` of it under the name `title`, in megabytes.
 
-    Raises ShapebiasError where the server cannot be reached, sends less or another file than the one whose MD5 is
-    `md5`, or `path` cannot be written; a part of the file may then be there.
+    Raises ShapebiasError where the server cannot be reached, the file's MD5 is not `md5`, or `path` cannot be written;
+    `path` may then hold a part of the file, or another file.
     """
     digest = hashlib.md5(usedforsecurity=False)
     try:
-        file = path.open("wb")
+        with path.open("wb") as file:
+            for content in _contents(url, title, progress):
+                digest.update(content)
+                file.write(content)
     except OSError as error:
         raise cannot_write(path, error) from error
-    with file:
-        try:
-            answer = urlopen(url, timeout=_PATIENCE)
-        except (OSError, HTTPException, ValueError) as error:
-            raise ShapebiasError(f"{printable(url)} cannot be reached ({_reason(error)})") from error
-        with answer:
-            length = answer.headers.get("Content-Length", "")
-            progress.stage(f"downloading {title}", int(length) // _MEGABYTE if length.isdecimal() else None, unit="MB")
-            while content := _read(answer, url):
-                digest.update(content)
-                try:
-                    file.write(content)
-                except OSError as error:
-                    raise cannot_write(path, error) from error
-                progress.advance(1)
     check_md5(digest.hexdigest(), md5, url)
+
+
+def _contents(url: str, title: str, progress: Reporter) -> Iterator[bytes]:
+    """Yield the bytes at a URL in pieces, and tell `progress` of them in megabytes. Raises ShapebiasError."""
+    try:
+        answer = urlopen(url, timeout=_PATIENCE)
+    except (OSError, HTTPException, ValueError) as error:
+        raise ShapebiasError(f"{printable(url)} cannot be reached ({_reason(error)})") from error
+    with answer:
+        length = answer.headers.get("Content-Length", "")
+        progress.stage(f"downloading {title}", int(length) // _MEGABYTE if length.isdecimal() else None, unit="MB")
+        while content := _read(answer, url):
+            yield content
+            progress.advance(1)
 
 
 def file_md5(path: Path) -> str:

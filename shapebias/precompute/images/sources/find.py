@@ -41,7 +41,7 @@ def _list_builtin(location: Location) -> Listing:
 def _list_matches(location: Location) -> Listing:
     """Return the images of the tar files that a pattern stands for, and what was skipped.
 
-    Raises UsageError where no file matches, or one that is not a tar file.
+    Raises UsageError where no file matches, too many do, or one that is not a tar file, and as `list_tars` does.
     """
     pattern = location.text
     expanded = expand(pattern)

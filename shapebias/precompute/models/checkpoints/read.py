@@ -67,7 +67,7 @@ class Checkpoint:
     def weights_for(self, wanted: Mapping[str, Tensor]) -> Weights:
         """Return the file's tensors by the names of a state dict, as `formats.weights_for` does.
 
-        Raises UsageError where it is ambiguous which are meant or no weights are those that the user wants, and
+        Raises UsageError where it is ambiguous which are meant or the file lacks those that the user wants, and
         ShapebiasError where the file holds no tensors or values that make no sense. Their text begins with the file's
         name.
         """

@@ -130,9 +130,9 @@ def _channels(given: Axis, size: int, operation: Operation) -> Axis:
 
 
 def _side(given: Axis, size: int, label: str) -> Axis:
-    """Return an axis that a convolution's kernel moved along: its meaning is unchanged, its size is not.
+    """Return the axis of `size` elements that a convolution's kernel makes of an axis along which it moved.
 
-    An axis of unknown meaning gets the `label`; channels, groups or images become unknown.
+    An axis of the map is resized (see `resized`); channels, groups or images become unknown; any other gets `label`.
     """
     if labels_of(given) & {CHANNELS, GROUPS, IMAGES}:
         return axis(UNKNOWN, size)

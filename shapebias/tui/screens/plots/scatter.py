@@ -138,7 +138,10 @@ class ScatterScreen(TellsErrors, Screen[None]):
     ]
 
     def __init__(self, session: Session, unit: Unit) -> None:
-        """Begin with the cursor on `unit`. Raises StoreError."""
+        """Show the units of the layer of `unit` (see `plotted_table`), with the cursor on `unit`.
+
+        Raises StoreError where they cannot be read.
+        """
         super().__init__()
         self._session = session
         table = plotted_table(session, unit)
