@@ -155,7 +155,7 @@ class TwoLayersScreen(TellsErrors, Screen[None]):
         self.side.panel.grid.refine()
 
     def action_back(self) -> None:
-        """Remove the filter of the side with the focus, else close the screen."""
+        """Remove the filter of the side with the focus, or close the screen where it has none."""
         if self.side.condition:
             self.side.filter("")
         else:
