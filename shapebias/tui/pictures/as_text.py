@@ -38,7 +38,7 @@ def _unit_lines(store: Store, unit: Unit, width: int, most: int) -> Text:
         image = int(top.image[rank])
         name = printable(store.image_paths[image], 60)
         line = f"{rank + 1:2} {number_text(float(top.value[rank])):>8}  {name}  {printable(store.class_of(image), 30)}"
-        lines.append(line[:width])
+        lines.append(printable(line, width))
     return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
 

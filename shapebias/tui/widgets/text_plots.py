@@ -18,7 +18,7 @@ _FAR = 100  # ratio of the largest to the smallest value above which an axis is 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 FOR_SHADES, AGAINST_SHADES = "·░▒▓█", "·-=%#"  # from 0 to 1, and from 0 to -1
 # Colours that people with colour blindness tell apart, and a mark for each, so that nothing is told by colour alone.
-SERIES = (("#4aa3df", "○"), ("#e69f00", "■"), ("#2fbf8f", "▲"), ("#cc79a7", "◇"))
+SERIES = (("#3391d4", "○"), ("#e69f00", "■"), ("#2fbf8f", "▲"), ("#cc79a7", "◇"))
 PEOPLE = ("#ff6b6b", "+")
 
 

@@ -18,6 +18,7 @@ from shapebias.core import files
 from shapebias.core.errors import ShapebiasError, UsageError
 from shapebias.precompute.attacks.attack import Attack
 from shapebias.precompute.device import HIGHEST
+from shapebias.precompute.images.geometry import ImageError
 from shapebias.precompute.images.image_set import ImageSet
 from shapebias.precompute.memory import OutOfMemoryError
 from shapebias.precompute.models.load import LoadedModel, load_model
@@ -59,7 +60,7 @@ def read(path: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def damaged(path: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    raise OSError("truncated")
+    raise ImageError("truncated")
 
 
 def images(count: int = 30) -> ImageSet:
