@@ -47,7 +47,7 @@ def ablate(
         ),
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep these units and set all others of their layers to zero instead.")
+        bool, typer.Option("--keep", help="With --units: keep these units, and set all others of their layers to zero.")
     ] = False,
     images: Annotated[
         str | None,
@@ -81,7 +81,14 @@ def ablate(
             help=r"LABEL=SOURCE\[@CHECKPOINT] of a network that has moved since the store was made. Repeatable.",
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many labelled images.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Measure accuracy on at most this many images, spread evenly.",
+            show_default="the store's; no limit with --images",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = "auto",
     plot: Annotated[

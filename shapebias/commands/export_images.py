@@ -24,7 +24,7 @@ def export_images(
     count: Annotated[
         int | None, typer.Option(min=1, help="The number of images of each set.", show_default="6000, 2000 and 1200")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The seed of the drawing: another seed gives other images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed that images are generated with.")] = 0,
     broden: Annotated[
         bool, typer.Option("--broden", help="Write annotations too, in the layout of Network Dissection's Broden.")
     ] = False,

@@ -8,6 +8,7 @@ import typer
 
 from shapebias.commands.common import Group, command
 from shapebias.commands.options import JsonOption, StoreArgument
+from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
 
@@ -32,6 +33,8 @@ def marks(
     from shapebias.core.store.opening import open_store
     from shapebias.core.units.marks import Marks
 
+    if output is not None and as_json:
+        raise UsageError("--output writes Markdown and pictures: use --json without it")
     opened = open_store(store)
     marked = Marks(opened)
     marked.load()

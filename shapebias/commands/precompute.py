@@ -267,7 +267,7 @@ def precompute(
         _resuming(
             min=1,
             metavar="N",
-            help="The number of images that are saved at once: a stopped run loses less than that.",
+            help="The number of images that are saved at once, rounded up to whole batches: a stopped run loses fewer.",
             show_default="by the number of images and their size",
         ),
     ] = None,

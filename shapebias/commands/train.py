@@ -83,8 +83,8 @@ def train(
         str,
         typer.Option(
             metavar="auto|highest|tf32|bf16",
-            help="The precision of networks: highest is float32 throughout; auto is bf16 on a GPU, else highest; "
-            "bf16 is twice as fast on CPUs that have it.",
+            help="The precision of networks: highest is float32 throughout, tf32 a GPU's faster multiplication; auto "
+            "is bf16 on a GPU, else highest; bf16 is twice as fast on CPUs that have it.",
         ),
     ] = "auto",
     workers: WorkersOption = "auto",

@@ -159,7 +159,7 @@ def _prepare(store: Store, spec: ModelSpec, settings: Settings, progress: Report
 
 
 def _sample(store: Store, label: str, count: int) -> list[Unit]:
-    """Return `count` random units of a model."""
+    """Return `count` different units of a model, others in every run; all of them where there are fewer."""
     names = [(name, index) for name, layer in store.layers(label).items() for index in range(layer.units)]
     rng = np.random.default_rng()
     return [Unit(label, *names[row]) for row in rng.permutation(len(names))[:count]]

@@ -266,6 +266,7 @@ def test_wrong_usage_of_show(
 
 def test_marks_are_listed_and_written(small_store: Path, tmp_path: Path) -> None:
     assert succeeds("marks", small_store) == ""
+    assert "use --json without it" in fails(2, "marks", small_store, "-o", tmp_path / "marked", "--json")
     assert "no unit is marked" in fails(1, "marks", small_store, "-o", tmp_path / "marked")
     store = open_store(small_store)
     Marks(store).set(store.unit("Tiny/block2/4"), "stripes\x1b[31m")

@@ -79,7 +79,7 @@ def generator(path: bytes, seed: int, name: str) -> np.random.Generator:
 
 
 def random_seed(path: bytes, seed: int, name: str) -> int:
-    """Return a number below 2^63 for one image, a run's seed and a distortion: see `generator`."""
+    """Return a number below 2^63 for an image, a run's seed and a kind of distortion, given as to `generator`."""
     return int.from_bytes(_digest(path, seed, name)[:8], "little") >> 1
 
 

@@ -191,7 +191,7 @@ class Trace:
         return [layer for _, layer in self._stages()]
 
     def _stages(self) -> list[tuple[str, WatchedLayer]]:
-        """Return the path of each stage's module, and the stage's output as a layer."""
+        """Return (path of a stage's module, its `_block`) of each stage whose channel axis is known."""
         calls = self._blocks.find()
         names = _numbered([call.path for call in calls])
         layers = [self._block(name, call) for name, call in zip(names, calls, strict=True)]

@@ -6,6 +6,8 @@ from torch import nn
 from shapebias.core.errors import UsageError
 from shapebias.core.text import printable
 
+_FLOAT = {"QuantStub", "DeQuantStub", "FloatFunctional"}  # PyTorch's places for quantisation, which change no floats
+
 
 def unwrap(network: nn.Module, source: str) -> nn.Module:
     """Return the plain network inside torch.compile, DataParallel and `module.compile()`, at any depth.
@@ -15,9 +17,8 @@ def unwrap(network: nn.Module, source: str) -> nn.Module:
     """
     network = inside(network)
     for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            plain = inside(child)
-            if plain is not child:
+        for name, child in list(module._modules.items()):  # all names of a child that has several
+            if child is not None and (plain := inside(child)) is not child:
                 setattr(module, name, plain)
     for path, module in network.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
@@ -25,13 +26,19 @@ def unwrap(network: nn.Module, source: str) -> nn.Module:
                 f"{printable(source)} is scripted or traced (torch.jit{_at(path)}), so that its layers cannot be "
                 "looked at: name the function that returns the network before torch.jit"
             )
-        if "quantized" in type(module).__module__ or "quantization" in type(module).__module__:
+        if _is_quantised(type(module)):
             raise UsageError(
                 f"{printable(source)} is quantised ({type(module).__name__}{_at(path)}), so that its layers hold no "
                 "floats: name the function that returns the network before it is quantised"
             )
         module.__dict__.pop("_compiled_call_impl", None)
     return network
+
+
+def _is_quantised(kind: type[nn.Module]) -> bool:
+    """Return whether modules of a class compute with integers; torchvision's networks that can be quantised do not."""
+    quantised = "quantized" in kind.__module__ or "quantization" in kind.__module__
+    return quantised and kind.__name__ not in _FLOAT and not kind.__module__.startswith("torchvision.")
 
 
 def _at(path: str) -> str:

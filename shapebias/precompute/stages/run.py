@@ -183,7 +183,7 @@ class Run:
 
 
 def none_can_be_used(image_set: ImageSet, skipped: Sequence[Skipped], kind: str = "images") -> StartAgainError:
-    """Return the error for a set of which no image can be used, with the reasons; `what` its images are called."""
+    """Return the error for a set of which no image can be used, with the reasons; `kind` names its images."""
     root, reasons = printable(str(image_set.root)), ", ".join(dict.fromkeys(image.reason for image in skipped[:100]))
     return StartAgainError(f"none of the {len(image_set)} {kind} in {root} can be used: {reasons}")
 

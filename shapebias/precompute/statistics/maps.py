@@ -104,7 +104,7 @@ class Maps:
 
     @cached_property
     def average(self) -> Tensor:
-        """Return the mean of every map, float32 [B, C], the same in any batch; 0 where values are NaN or infinite."""
+        """Return the mean of every map, float32 [B, C], alike in any batch; 0 for one with NaN or infinite values."""
         return (self.reduction.total / self.positions).float()
 
     @cached_property

@@ -137,8 +137,9 @@ class Quantile(AttributeState):
         return self.kept.masked_fill(unused.to(self.kept.device), -torch.inf)
 
     def result(self) -> NDArray[np.float32]:
-        """Return T, float32 [units]: a sampled value with a fraction of at most 1 - q of the sample above it; NaN
-        without values.
+        """Return T, float32 [units]: the smallest sampled value with at most 1 - q of the sample above it.
+
+        Maps with NaN or infinite values are left out; NaN where no values remain.
         """
         sampled = (self.sampled - self.left_out).double()
         above = ((1 - self.q) * sampled + 1e-9).long().clamp(max=self.count - 1)

@@ -135,7 +135,10 @@ class ImageScreen(TellsErrors, Screen[None]):
             self._show()
 
     def _show(self, said: str = "") -> None:
-        """Show the image with the message `said`, and have the pictures of the next and the previous one made."""
+        """Show the image, or its attribution maps where they are open, and have its neighbours' pictures made.
+
+        `said` is a message; without one, it says that the image has no maps where they are open but it has none.
+        """
         mapped = self.maps.has(self.image)
         self._said = said or ("" if mapped or self.maps.method is None else self._without_maps())
         neighbours = [self.rank + step for step in (1, -1) if 0 <= self.rank + step < len(self._top.image)]

@@ -156,9 +156,9 @@ class AttributionView(Vertical):
         self._captions.update(self._captioned(maps), layout=False)
 
     def _subject(self, attributions: Attributions, image: ImageName, method: str) -> AttributionMaps:
-        """Return the maps of an image for as many models as there is room for, the chosen one first among them.
+        """Return the maps of an image for as many models as there is room for, in the store's order.
 
-        Those that are kept are in the store's order.
+        The chosen model is always among them.
         """
         photos = attributions.photos(image.path)
         room = max(1, self.content_size.width // _LEAST - self.grid.draws)

@@ -4,6 +4,7 @@ import io
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from shapebias.core.errors import UsageError
@@ -101,6 +102,19 @@ def test_quantised_networks_are_one_line_that_says_what_to_name() -> None:
     network = torch.ao.quantization.quantize_dynamic(WrappedNetwork().eval(), {nn.Linear})
     with pytest.raises(UsageError, match=r"net.py:build is quantised \(Linear at head\).* before it is quantised"):
         unwrap(network, "net.py:build")
+
+
+def test_float_networks_that_can_be_quantised_are_taken() -> None:
+    network = torchvision.models.quantization.shufflenet_v2_x0_5(weights=None, quantize=False).eval()
+    assert unwrap(network, "net") is network
+
+
+def test_a_wrapper_with_two_names_is_removed_from_both() -> None:
+    network, convolution = WrappedNetwork(), nn.Conv2d(8, 8, 3)
+    network.first = network.second = torch.compile(convolution)
+    unwrap(network, "net")
+    assert network.first is convolution
+    assert network.second is convolution
 
 
 def test_lazy_modules_get_their_weights() -> None:
