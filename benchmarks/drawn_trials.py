@@ -12,6 +12,7 @@ FIGURES = Path(__file__).with_suffix(".csv")
 HEADS = {
     "variant": "",
     "maps": "smoother maps",
+    "noise": "fewer units that noise roughens: layers, units of S and R",
     "kinds": "fewer kinds of images",
     "concepts": "detectors of colours and textures S, R",
     "shape_bias": "shape bias S, R",
@@ -47,10 +48,11 @@ their noisy versions, dissection and all cue-conflict images, all drawn in the s
 """
 WHY = """\
 The control shows of these claims what the built-in pair shows, so that its short training is not what hides them. No
-change shows more of them: the robust network's maps are smoother in conv1 and conv2 and rougher in the three layers
-behind, its units answer to more kinds of images in every layer, and fewer of its detectors are of colours and textures.
-A weaker attack and maps of more positions bring the two networks nearer to each other, and the robust one's shape bias
-down with that. So the drawings and the networks stay as they are.
+change shows more of those that the pair lacks: the robust network's maps are smoother in conv1 and conv2 and rougher in
+the three layers behind, its units answer to more kinds of images in every layer, and fewer of its detectors are of
+colours and textures. Maps of more positions and a weaker attack show more of one other claim, that fewer units are
+roughened by noise, in all layers instead of four; but the robust network's shape bias, the story that the pair is
+there to tell, falls to a third or a half. So the drawings and the networks stay as they are.
 
 A likely cause, which these trials do not test: a texture alone tells the class of a drawing. Units of the
 standard network can turn to one texture each, which is one kind of images and a low-level concept. Under attack the

@@ -59,7 +59,7 @@ def test_bars_are_shares_of_each_model_and_their_colours_are_mixed() -> None:
     plot = HistogramPlot(UnitTable([("S", "a"), ("R", "a")], layer, index, {"smoothness": values}), 0, "smoothness")
     lines = plot._bars(np.where(values > 0.5, 1, 0), bins=2, rows=3, columns=2)
     s, r = (plot.models[model][0].upper() for model in ("S", "R"))
-    mixed = "#98A170"
+    mixed = "#8C986A"
     assert [line.plain[-2:] for line in lines] == ["██", "██", "██"]
     styles = [[str(span.style).upper() for span in line.spans[-2:]] for line in lines]
     assert styles == [[s, r], [s, r], [mixed, mixed]], "three quarters of S left, of R right"
