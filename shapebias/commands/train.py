@@ -48,15 +48,18 @@ def train(
         typer.Option(metavar="l2|linf", help="Learn from attacked images (PGD in this norm) instead of clean ones."),
     ] = None,
     epsilon: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            help="The radius of the attack, for pixels in [0, 1].", show_default="l2: 3 for 224 px; linf: 4/255"
+            metavar="NUMBER|N/255",
+            help="The radius of the attack, for pixels in [0, 1].",
+            show_default="l2: 3 for 224 px; linf: 4/255",
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="The number of steps of the attack.", show_default="7")] = None,
     step_size: Annotated[
-        float | None,
+        str | None,
         typer.Option(
+            metavar="NUMBER|N/255",
             help="The length of one step of the attack, in the same norm and unit as --epsilon.",
             show_default="l2: 0.5 for epsilon 3 in 7 steps",
         ),
@@ -100,7 +103,7 @@ def train(
     processes = count("--workers", workers, 0)
     if seeds is not None and seed:
         raise UsageError("--seed trains one network, --seeds several: give only one of them")
-    from shapebias.precompute.attacks.attack import Attack
+    from shapebias.precompute.attacks.attack import Attack, parse_length
     from shapebias.precompute.images.sources.find import find_images
     from shapebias.precompute.models.trained import usual_preprocessing
     from shapebias.precompute.progress import console_progress
@@ -109,7 +112,11 @@ def train(
     from shapebias.precompute.training.settings import TrainingSettings
 
     size = usual_preprocessing(architecture).geometry.crop
-    attack = Attack.usual(adversarial, size, epsilon, 7 if steps is None else steps, step_size) if adversarial else None
+    try:
+        radius, step = (None if text is None else parse_length(text) for text in (epsilon, step_size))
+    except ValueError:
+        raise UsageError("--epsilon and --step-size are numbers, such as 0.5 or 4/255") from None
+    attack = Attack.usual(adversarial, size, radius, 7 if steps is None else steps, step) if adversarial else None
     with console_progress() as progress:
         images, skipped = find_images(data, labels=labels, progress=progress)
     settings = TrainingSettings(

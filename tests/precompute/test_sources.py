@@ -169,7 +169,8 @@ def test_a_store_on_a_server(small_store: Path, bucket: str, monkeypatch: pytest
     assert there.thumbnail("Tiny", int(top.image[0])) == here.thumbnail("Tiny", int(top.image[0]))
     sizes.clear()
     there.thumbnail("Tiny", int(top.image[0]))
-    SingleStore.top.cache_clear()
+    assert isinstance(there, SingleStore)
+    there._cached_top.cache_clear()
     there.top(unit)
     assert not sizes, "small reads are kept"
     Marks(there).set(unit, "seen there")

@@ -43,6 +43,8 @@ class SingleStore(Store):
         self._thumbnails: dict[str, tuple[NDArray[np.int64], Ragged]] = {}  # by geometry: images' numbers, pictures
         self._layouts: dict[str, StoreLayout] = {}
         self._metrics: dict[ArrayPart, NDArray[np.float32]] = {}  # by part: a metric of all layers of a model
+        self._cached_attribution = lru_cache(self._read_attribution)
+        self._cached_top = lru_cache(maxsize=256)(self._read_top)
         with self._reading("attributes"):
             self.attributes = dict(group.attrs)
             if not isinstance(group["models"], zarr.Group):
@@ -210,8 +212,11 @@ class SingleStore(Store):
     def _cue_conflict_paths(self) -> list[bytes]:
         return self._byte_strings(f"{schema.CUE_CONFLICT}/path")
 
-    @lru_cache  # noqa: B019 (a store is open as long as the program runs)
     def attribution(self, model: str) -> Attribution | None:
+        return self._cached_attribution(model)
+
+    def _read_attribution(self, model: str) -> Attribution | None:
+        """Return a model's attribution as `attribution` does, read from the files."""
         images, path = schema.ATTRIBUTION, schema.attribution_path(model)
         if not self.has(path):
             return None
@@ -330,8 +335,11 @@ class SingleStore(Store):
         together = self._version > 1 and layout.units <= _AT_ONCE
         return replace(part, first=0, count=layout.units) if together else part
 
-    @lru_cache(maxsize=256)  # noqa: B019 (a store is open as long as the program runs)
     def top(self, unit: Unit) -> TopImages:
+        return self._cached_top(unit)
+
+    def _read_top(self, unit: Unit) -> TopImages:
+        """Return a unit's top images as `top` does, read from the files."""
         layer = self.layers(unit.model)[unit.layer]
         read = partial(self.layer_read, unit.model, unit.layer)
         image = read("top/image", unit.index, shape=[layer.units, None])

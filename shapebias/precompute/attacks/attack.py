@@ -66,6 +66,18 @@ class Attack:
         return asdict(self)
 
 
+def parse_length(text: str) -> float:
+    """Return an epsilon or the length of a step, for pixels in [0, 1], from a number or a number of 255ths.
+
+    Raises ValueError for a text of another form.
+
+    >>> parse_length("0.5"), parse_length("51/255")
+    (0.5, 0.2)
+    """
+    number = text.removesuffix("/255")
+    return float(number) / (1 if number == text else 255)
+
+
 def parse_attack(text: str) -> Attack:
     """Return the attack `NORM:EPSILON`, such as `l2:3` or `linf:4/255`, with 20 steps of 2.5 * epsilon / 20 each.
 
@@ -77,7 +89,7 @@ def parse_attack(text: str) -> Attack:
     """
     norm, _, number = text.partition(":")
     try:
-        epsilon = float(number.removesuffix("/255")) / (255 if number.endswith("/255") else 1)
+        epsilon = parse_length(number)
     except ValueError:
         epsilon = -1.0
     if norm not in NORMS or not 0 < epsilon < float("inf"):

@@ -306,11 +306,13 @@ def invoke(*arguments: object) -> Result:
 def test_the_command_trains_from_a_folder(image_folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "a.safetensors"
     options = ("--output", output, "--epochs", 1, "--device", "cpu", "--workers", 0)
-    result = invoke("--data", image_folder, *options, "--adversarial", "linf", "--steps", 1)
+    result = invoke("--data", image_folder, *options, "--adversarial", "linf", "--epsilon", "51/255", "--steps", 1)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     assert "epoch 1: loss" in result.stdout
     assert "robust accuracy" in result.stdout
+    with safe_open(output, "pt") as file:
+        assert '"epsilon": 0.2' in " ".join(file.metadata().values())
     assert load(str(output)).network.classifier.out_features == 10
     again = invoke("--data", image_folder, *options)
     assert again.exit_code == 2
@@ -322,6 +324,8 @@ def test_the_command_trains_from_a_folder(image_folder: Path, tmp_path: Path) ->
     [
         (["--architecture", "alexnett"], "no architecture alexnett"),
         (["--adversarial", "l2", "--epsilon", "-1"], "epsilon must be at least 0"),
+        (["--adversarial", "linf", "--epsilon", "4/256"], "numbers, such as 0.5 or 4/255"),
+        (["--adversarial", "linf", "--step-size", "/255"], "numbers, such as 0.5 or 4/255"),
         (["--adversarial", "l1"], "l2 or linf"),
         (["--adversarial", "l2", "--steps", "0"], "at least 1 step"),
         (["--epsilon", "1"], "add --adversarial"),
