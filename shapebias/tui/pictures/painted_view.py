@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from textual.geometry import Region
+from textual.geometry import Offset, Region
 from textual.timer import Timer
 from textual.widget import Widget
 
@@ -32,6 +32,7 @@ class PaintedView(Widget):
         super().__init__()
         self._painter = painter
         self._picture: Picture | None = None
+        self._painted_at: Offset | None = None  # where on the screen the picture is; None where it is not there
         self._painting: asyncio.Task[None] | None = None
         self._repairing: Timer | None = None
         self._refining = False
@@ -61,11 +62,18 @@ class PaintedView(Widget):
         raise NotImplementedError
 
     def damaged_by(self, change: Change) -> bool:
-        """Return whether a change of the screen wrote over the picture's cells."""
+        """Return whether a change of the screen wrote over the picture's cells, or moved the widget."""
         if self._painter is None or self._picture is None:
             return False
+        if self._has_moved:
+            return True
         cells = [self._region(piece) for piece in self._picture.pieces]
         return any(piece.overlaps(region) for region in change.regions for piece in cells)
+
+    @property
+    def _has_moved(self) -> bool:
+        """Whether the picture is on the screen where the widget was before a change of the layout."""
+        return self._painted_at not in (None, self.content_region.offset)
 
     def _region(self, piece: Piece) -> Region:
         """Return the cells of the screen that a piece covers."""
@@ -92,8 +100,16 @@ class PaintedView(Widget):
             self.paint()
 
     def paint(self) -> None:
-        """Hand the picture to the terminal, some pieces at a time; a picture on its way is dropped."""
+        """Hand the picture to the terminal, some pieces at a time; a picture on its way is dropped.
+
+        Where the widget has moved, blanks remove the picture from its cells of before first.
+        """
         self.stop_painting()
+        if self._has_moved:
+            self.clear()
+            self.screen.refresh()  # also the cells that are another widget's by now
+            self.call_after_refresh(self.paint)
+            return
         self._painting = asyncio.create_task(self._paint())
 
     def stop_painting(self) -> None:
@@ -134,6 +150,7 @@ class PaintedView(Widget):
         text, cells = "", list[Region]()
         if len(waiting) == len(picture.pieces):
             text = self._painter.clear(self, [self._region(piece).offset for piece in picture.pieces])
+            self._painted_at = self.content_region.offset
         while waiting and len(text) < _PORTION:
             piece = waiting.popleft()
             cells.append(self._region(piece))
@@ -151,6 +168,7 @@ class PaintedView(Widget):
 
     def clear(self) -> None:
         """Let the picture be removed from the screen: by the blanks written next, or else by the painter."""
+        self._painted_at = None
         driver = self.app._driver
         if isinstance(driver, LinkDriver):
             driver.uncover(self)

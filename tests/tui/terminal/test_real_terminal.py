@@ -12,6 +12,7 @@ import pytest
 
 from shapebias.core.pictures.tiles import AttributionMaps, Photo, View, attribution_views, unit_tiles
 from shapebias.core.store.opening import open_store
+from shapebias.core.text import cell_width
 from tests.support.attribution_store import IMAGES
 from tests.support.pty_terminal import PtyTerminal
 from tests.support.sixel_decoder import decode_sixel
@@ -151,3 +152,43 @@ def test_hostile_names_never_reach_the_terminal(store_copy: Path) -> None:
             output = terminal.output_since(0)
         assert b"\x1b]0;owned" not in output
         assert "\u202e".encode() not in output
+
+
+_WRITTEN = re.compile(
+    rb"\x1b\[(\d+);(\d+)H|\x1bP[^\x1b]*?\"1;1;(\d+);(\d+)[^\x1b]*\x1b\\|\x1b\[[?>=]?[\d;]*[a-zA-Z]|\x1b.|([^\x1b]+)"
+)
+
+
+def cells_with_pictures(output: bytes) -> set[tuple[int, int]]:
+    """Return the cells (row, column) where a picture is seen once a terminal has shown `output`."""
+    row = column = 0
+    pictures: set[tuple[int, int]] = set()
+    for match in _WRITTEN.finditer(output):
+        y, x, width, height, text = match.groups()
+        if y is not None:
+            row, column = int(y) - 1, int(x) - 1
+        elif width is not None:
+            rows, columns = -(-int(height) // 16), -(-int(width) // 8)
+            pictures |= {(row + down, column + right) for down in range(rows) for right in range(columns)}
+        elif text is not None:
+            written = cell_width(text.decode())
+            pictures -= {(row, column + right) for right in range(written)}
+            column += written
+    return pictures
+
+
+def test_a_grid_that_a_prompt_moves_leaves_nothing_behind(small_store: Path) -> None:
+    with explore(small_store, columns=80, rows=24) as terminal:
+        assert terminal.wait_for(lambda: len(terminal.sixels_since(0)) >= 2, timeout=60)
+        terminal.wait_quiet(1)
+        terminal.press("T")
+        terminal.wait_quiet(1)
+        before = cells_with_pictures(terminal.output_since(0))
+        mark = terminal.mark()
+        terminal.press("f")
+        terminal.wait_quiet(1)
+        assert terminal.sixels_since(mark), "the prompt moves the grid"
+        terminal.press("\x1b")
+        terminal.wait_quiet(1)
+        assert before
+        assert cells_with_pictures(terminal.output_since(0)) == before
