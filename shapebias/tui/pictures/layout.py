@@ -85,7 +85,7 @@ def fit_grid(
         tile_columns, gap = -(-size // cell[0]), step - -(-size // cell[0])
         columns = (min(width, width - 2 + gap) if captioned else width + gap) // step
         rows = (height + 1 - captioned) // (tile_rows + 1)
-        if size < smallest or not columns * rows:
+        if size < smallest or columns < 1 or rows < 1:
             continue
         if max(size, tile_columns * cell[0]) > MAX_SIDE:
             break

@@ -1,7 +1,7 @@
 """Tiles that fit."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shapebias.core.pictures.sixel import MAX_SIDE
@@ -17,12 +17,13 @@ def right_and_bottom(layout: GridLayout) -> tuple[int, int]:
 
 
 @given(st.integers(1, 300), st.integers(1, 100), CELLS, st.integers(1, 40), st.booleans())
+@example(width=1, height=9, cell=(7, 8), wanted=1, captioned=True)  # narrower than the lines beside a tile
 def test_everything_is_inside_and_gaps_are_equal(
     width: int, height: int, cell: tuple[int, int], wanted: int, captioned: bool
 ) -> None:
     layout = fit_grid(width, height, cell, wanted, captioned=captioned)
     if layout is None:
-        assert min((width - captioned) * cell[0], (height - captioned) * cell[1]) < 48 + sum(cell)
+        assert min((width - captioned) * cell[0], (height - captioned) * cell[1]) < 48 + sum(cell) + captioned * cell[1]
         return
     right, bottom = right_and_bottom(layout)
     assert right + captioned <= width, "a line fits beside the last column"
